@@ -1,0 +1,24 @@
+import '../css/app.css';
+import { previewText } from './preview.js';
+
+const form = document.getElementById('campaign-form');
+const preview = document.getElementById('campaign-preview');
+
+function selected(name) {
+    return form.elements[name].selectedOptions[0]?.dataset ?? {};
+}
+
+function refresh() {
+    const { body } = selected('template_id');
+    const { contacts } = selected('group_id');
+
+    preview.hidden = !body;
+    preview.textContent = body ? previewText(body, contacts) : '';
+}
+
+form.addEventListener('input', refresh);
+form.addEventListener('submit', () => {
+    form.querySelector('button').disabled = true;
+});
+refresh();
+document.documentElement.dataset.frontend = 'v1';

@@ -1,0 +1,6 @@
+<?php
+
+return [
+    'previous' => 'Previous',
+    'next' => 'Next',
+];
