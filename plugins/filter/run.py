@@ -1,0 +1,126 @@
+"""Filters that a run uses to look at all of its hosts at once."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: run_failures
+short_description: What failed so far on the planned hosts of a run
+version_added: 0.1.0
+description:
+  - Collects what each of the planned hosts recorded, the cause before those that were only stopped by it.
+positional: hostvars
+options:
+  _input:
+    description: Names of the planned hosts.
+    type: list
+    elements: str
+    required: true
+  hostvars:
+    description: The magic variable of the same name.
+    type: dict
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Stop before the switch if anything failed
+  ansible.builtin.set_fact:
+    run_go: "{{ groups.rollback_targets | campaign.rollback.run_failures(hostvars) | length == 0 }}"
+"""
+
+RETURN = r"""
+_value:
+  description: One entry a host that failed, with C(host), C(phase), C(task) and C(error).
+  type: list
+  elements: dict
+"""
+
+STOPPED = "stopped by another host"
+
+
+def run_failures(planned, hostvars):
+    """What the planned hosts recorded as failed; a host that was only stopped because of another comes last."""
+    found = [{"host": host, **hostvars[host]["run_failure"]} for host in planned if hostvars[host].get("run_failure")]
+    return sorted(found, key=lambda failure: failure["task"] == STOPPED)
+
+
+def run_components_of(components, groups_of, group_names):
+    """Components that the host with these groups takes part in, in order."""
+    return [component for component in components if set(groups_of[component]) & set(group_names)]
+
+
+#: Components that are the same on every host, with what must not differ between hosts.
+FLEET_WIDE = {"application": "commit", "frontend": "build_digest", "database": "schema_digest"}
+
+
+def run_manifest(planned, hostvars, components):
+    """The captures of all hosts as the body of a manifest; ``problems`` says what is missing or contradicts itself."""
+    manifest, problems = {}, []
+    for component in components:
+        captures = {
+            host: hostvars[host].get(component + "_captured")
+            for host in planned
+            if component in hostvars[host].get("run_host_components", [component])
+        }
+        problems += [f"{component} of {host} was not captured" for host, capture in captures.items() if capture is None]
+        present = {host: capture for host, capture in captures.items() if capture is not None}
+        if component in FLEET_WIDE:
+            identity = FLEET_WIDE[component]
+            found = {str(capture[identity]) for capture in present.values()}
+            if len(found) > 1:
+                problems.append(f"{component}: the hosts differ in {identity}, {', '.join(sorted(found))}")
+            manifest[component] = next(iter(present.values()), {})
+        else:
+            manifest[component] = present
+    return {**manifest, "problems": problems}
+
+
+def run_plan(planned, hostvars, components):
+    """One row for each component and host from what the component's assess recorded."""
+    rows = []
+    for component in components:
+        for host in planned:
+            if component in hostvars[host].get("run_host_components", []):
+                row = hostvars[host].get(component + "_assessment") or {"can": False, "reason": "no answer"}
+                rows.append({"component": component, "host": host, **row})
+    return rows
+
+
+def run_undo_plan(planned, hostvars):
+    """One row for each change that is in place, from the journals of all hosts, newest first on each host."""
+    rows = []
+    for host in planned:
+        for step in hostvars[host].get("run_journal", {}).get("to_undo", []):
+            row = {"component": step["component"], "host": host, "what": step["name"], "state": step["state"]}
+            rows.append({**row, "how": "put back what was replaced", "can": True})
+    return rows
+
+
+def run_refusals(rows, failures):
+    """Why the planned run cannot be done, one sentence each; hosts that do not answer are named once."""
+    silent = {failure["host"] for failure in failures}
+    lines = ["{host}: {error} ({task})".format(**failure) for failure in failures]
+    lines += ["{component} on {host}: {reason}".format(**row) for row in rows if not row["can"] and row["host"] not in silent]
+    return lines
+
+
+def run_table(rows, columns):
+    """Rows of a table as aligned lines of plain text."""
+    cells = [[str(column) for column in columns]] + [[str(row.get(column, "")) for column in columns] for row in rows]
+    widths = [max(len(line[index]) for line in cells) for index in range(len(columns))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in cells]
+
+
+class FilterModule:
+    """The filters of this file."""
+
+    def filters(self):
+        """Name to function."""
+        return {
+            "run_components_of": run_components_of,
+            "run_failures": run_failures,
+            "run_manifest": run_manifest,
+            "run_plan": run_plan,
+            "run_refusals": run_refusals,
+            "run_table": run_table,
+            "run_undo_plan": run_undo_plan,
+        }

@@ -1,0 +1,317 @@
+"""SQL dump files: written durably, and proven whole before anything is done with them."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import gzip
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import zlib
+from collections.abc import Iterator
+from typing import IO
+
+from ansible_collections.campaign.rollback.plugins.module_utils.database import operating_system_user, public_message
+from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
+from ansible_collections.campaign.rollback.plugins.module_utils.files import (
+    fsync_directory,
+    make_private_directory,
+    sha256_file,
+)
+
+_BLOCK = 1024 * 1024
+_TOOLS: dict[str, dict[str, tuple[str, ...]]] = {
+    "mariadb": {"dump": ("mariadb-dump", "mysqldump"), "client": ("mariadb", "mysql")},
+    "mysql": {"dump": ("mysqldump",), "client": ("mysql",)},
+}
+_TRAILER = re.compile(rb"^-- Dump completed( on .*)?\s*$")
+_SANDBOX = re.compile(rb"^/\*M?!999999\\- enable the sandbox mode \*/")
+# A dump must stay inside the schema it is loaded into and leave the server's settings alone.
+_FOREIGN = re.compile(
+    rb"^\s*(?:/\*M?!\d*\s*)?(?:USE\s|(?:CREATE|DROP|ALTER)\s+(?:/\*.*?\*/\s*)?(?:DATABASE|SCHEMA)\b|SET\s+(?:@@)?GLOBAL\b)",
+    re.IGNORECASE,
+)
+_DELIMITER = re.compile(rb"^\s*DELIMITER\s+(\S+)", re.IGNORECASE)
+_CLIENT_ERROR = re.compile(r"ERROR (\d+) \(\w+\) at line (\d+)[^:]*: (.*)", re.DOTALL)
+
+
+def tool(engine: str, kind: str) -> str:
+    """Full path of the server's own ``dump`` or ``client`` program; raises RollbackError if it is not installed."""
+    for name in _TOOLS[engine][kind]:
+        path = shutil.which(name)
+        if path:
+            return path
+    raise RollbackError("A command line tool of the database is not installed", found=" or ".join(_TOOLS[engine][kind]))
+
+
+def connection_arguments(defaults_file: str | None, socket: str) -> list[str]:
+    """First arguments of every command line tool; secrets stay in the option file."""
+    if defaults_file:
+        return ["--defaults-file=" + defaults_file, "--socket=" + socket]
+    return ["--no-defaults", "--user=" + operating_system_user(), "--socket=" + socket]
+
+
+def dump_command(engine: str, connection: list[str], schema: str) -> list[str]:
+    """Arguments of a consistent dump that blocks no writer."""
+    options = [
+        "--single-transaction",
+        "--quick",
+        "--routines",
+        "--triggers",
+        "--events",
+        "--hex-blob",
+        "--no-tablespaces",
+        "--default-character-set=utf8mb4",
+        "--max-allowed-packet=1G",
+    ]
+    if engine == "mysql":
+        options.append("--set-gtid-purged=OFF")
+    return [tool(engine, "dump"), *connection, *options, "--", schema]
+
+
+def client_command(engine: str, connection: list[str], schema: str) -> list[str]:
+    """Arguments of the client that loads a dump from its standard input.
+
+    Binary mode keeps NUL and CR bytes and, like the sandbox line of newer dumps, turns off the client's own commands.
+    """
+    options = ["--binary-mode", "--default-character-set=utf8mb4", "--max-allowed-packet=1G"]
+    options.append("--init-command=SET SESSION lock_wait_timeout=30")
+    return [tool(engine, "client"), *connection, *options, "--", schema]
+
+
+@dataclasses.dataclass(frozen=True)
+class Written:
+    """A finished dump: sizes in bytes, digest of the compressed file."""
+
+    path: str
+    bytes: int
+    uncompressed_bytes: int
+    sha256: str
+
+
+class _Stderr:
+    """Collects a child's messages in a file, so that no pipe can fill up and block it."""
+
+    def __init__(self) -> None:
+        self.file = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the child)
+
+    def text(self) -> str:
+        self.file.seek(0)
+        return self.file.read(4096).decode("utf-8", "replace").strip()
+
+
+def write_dump(command: list[str], path: str) -> Written:
+    """Run ``command``, compress its output and give it the name ``path`` once it is whole and on disk (mode 0600).
+
+    Raises RollbackError, leaving nothing behind, if either program fails or the completion trailer is missing.
+    """
+    if not path.endswith(".sql.zst"):
+        raise RollbackError("A dump's name ends in .sql.zst", found=path, where="dest")
+    if not shutil.which("zstd"):
+        raise RollbackError("zstd is not installed", next_step="apt-get install zstd")
+    directory = os.path.dirname(os.path.abspath(path))
+    make_private_directory(directory)
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{os.path.basename(path)}.", dir=directory)
+    try:
+        with os.fdopen(descriptor, "wb") as target:
+            size = _compress(command, target)
+            os.fsync(target.fileno())
+        written = Written(path, os.path.getsize(temporary), size, sha256_file(temporary))
+        os.rename(temporary, path)
+    except BaseException:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
+        raise
+    fsync_directory(directory)
+    return written
+
+
+def _compress(command: list[str], target: IO[bytes]) -> int:
+    dump_messages, zstd_messages = _Stderr(), _Stderr()
+    dumping = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=dump_messages.file)
+    packing = subprocess.Popen(
+        ["zstd", "-q", "-T0", "-c"], stdin=subprocess.PIPE, stdout=target, stderr=zstd_messages.file
+    )
+    assert dumping.stdout is not None
+    assert packing.stdin is not None
+    size, tail = 0, b""
+    try:
+        with contextlib.suppress(BrokenPipeError), packing.stdin:
+            for block in iter(lambda: dumping.stdout.read(_BLOCK), b""):  # type: ignore[union-attr]
+                size += len(block)
+                tail = (tail + block)[-512:]
+                packing.stdin.write(block)
+        dumping.stdout.close()
+        codes = dumping.wait(), packing.wait()
+    except BaseException:
+        for process in (dumping, packing):
+            process.kill()
+            process.wait()
+        raise
+    # The cause first: a packer that stops makes the dump fail too, with a message that explains nothing.
+    if codes[1]:
+        raise RollbackError("Compressing the dump failed", found=f"exit {codes[1]}: {zstd_messages.text()}")
+    if codes[0]:
+        raise RollbackError("The dump program failed", found=f"exit {codes[0]}: {dump_messages.text()}")
+    if not is_complete(tail):
+        raise RollbackError("The dump program ended without its completion trailer", found=f"{size} bytes")
+    return size
+
+
+def is_complete(tail: bytes) -> bool:
+    """True if the last line that is not blank is a dump's completion trailer."""
+    lines = [line for line in tail.splitlines() if line.strip()]
+    return bool(lines) and _TRAILER.match(lines[-1]) is not None
+
+
+class Dump:
+    """An existing ``.sql``, ``.sql.gz`` or ``.sql.zst`` file, held open so that what is loaded is what was verified."""
+
+    def __init__(self, path: str) -> None:
+        """Open ``path``; raises RollbackError if that is impossible or the name says nothing about its form."""
+        self.path = path
+        kinds = {".sql": "plain", ".sql.gz": "gzip", ".sql.zst": "zstd"}
+        self.kind = next((kind for suffix, kind in kinds.items() if path.endswith(suffix)), "")
+        if not self.kind:
+            raise RollbackError("A dump's name ends in .sql, .sql.gz or .sql.zst", found=path)
+        try:
+            self._file = open(path, "rb")  # noqa: SIM115 (closed by __exit__)
+        except OSError as error:
+            raise RollbackError("The dump cannot be read", found=f"{path} ({error.strerror})") from error
+        self.bytes = os.fstat(self._file.fileno()).st_size
+
+    def __enter__(self) -> Dump:
+        """The dump itself."""
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def sha256(self) -> str:
+        """Hex SHA-256 of the file as it lies on disk."""
+        self._file.seek(0)
+        digest = hashlib.sha256()
+        for block in iter(lambda: self._file.read(_BLOCK), b""):
+            digest.update(block)
+        return digest.hexdigest()
+
+    @contextlib.contextmanager
+    def stream(self) -> Iterator[IO[bytes]]:
+        """The SQL text, to be read to its end; raises RollbackError then if it does not decompress completely."""
+        self._file.seek(0)
+        if self.kind == "plain":
+            yield self._file
+        elif self.kind == "gzip":
+            try:
+                with gzip.GzipFile(fileobj=self._file) as unpacked:
+                    yield unpacked  # type: ignore[misc]
+            except (OSError, EOFError, zlib.error) as error:
+                raise RollbackError(
+                    "The dump is damaged: it does not decompress", found=f"{self.path} ({error})"
+                ) from error
+        else:
+            yield from self._unzstd()
+
+    def _unzstd(self) -> Iterator[IO[bytes]]:
+        if not shutil.which("zstd"):
+            raise RollbackError("zstd is not installed", next_step="apt-get install zstd")
+        messages = _Stderr()
+        process = subprocess.Popen(
+            ["zstd", "-q", "-dc"], stdin=self._file, stdout=subprocess.PIPE, stderr=messages.file
+        )
+        assert process.stdout is not None
+        try:
+            yield process.stdout
+            process.stdout.close()
+            code = process.wait()
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
+        if code:
+            raise RollbackError(
+                "The dump is damaged: it does not decompress", found=f"{self.path} (zstd: {messages.text() or code})"
+            )
+
+    def verify(self, sha256: str | None = None) -> int:
+        """Prove the file whole and harmless; returns its uncompressed bytes.
+
+        Raises RollbackError for a wrong digest, damage, a missing trailer, or statements that leave the schema.
+        """
+        if sha256 is not None:
+            found = self.sha256()
+            if found != sha256.lower():
+                raise RollbackError(
+                    "The dump is not the one that was recorded", found=f"sha256 {found}", where=self.path
+                )
+        size, tail, fresh, delimiter = 0, b"", True, b";"
+        with self.stream() as stream:
+            # Bounded pieces: one line may be as long as a table.
+            for piece in iter(lambda: stream.readline(_BLOCK), b""):
+                size += len(piece)
+                tail = (tail + piece)[-512:]
+                if fresh and piece[:1] != b"I":
+                    changed = _DELIMITER.match(piece)
+                    if changed:
+                        delimiter = changed.group(1)
+                    # Another delimiter means the body of a routine, where a line may begin with anything.
+                    elif delimiter == b";" and _FOREIGN.match(piece):
+                        raise RollbackError(
+                            "The dump reaches outside one schema and is refused; make a dump of the one schema alone",
+                            found=piece[:60].decode("utf-8", "replace").strip(),
+                            where=self.path,
+                        )
+                fresh = piece.endswith(b"\n")
+        if not is_complete(tail):
+            raise RollbackError(
+                "The dump is truncated: its last line is not the completion trailer",
+                found=f"{size} bytes of SQL",
+                where=self.path,
+            )
+        return size
+
+    def load(self, command: list[str]) -> None:
+        """Feed the SQL text to ``command``; raises RollbackError with the client's message, without values of rows."""
+        messages = _Stderr()
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=messages.file)
+        assert process.stdin is not None
+        stopped = False
+        try:
+            with self.stream() as stream:
+                first = stream.readline(4096)
+                try:
+                    # Clients older than the sandbox line take it for a syntax error; binary mode protects as well.
+                    if not _SANDBOX.match(first):
+                        process.stdin.write(first)
+                    shutil.copyfileobj(stream, process.stdin, _BLOCK)
+                except BrokenPipeError:
+                    stopped = True
+                    for _rest in iter(lambda: stream.read(_BLOCK), b""):
+                        pass
+            with contextlib.suppress(BrokenPipeError):
+                process.stdin.close()
+            code = process.wait()
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
+        if code or stopped:
+            raise RollbackError("Loading the dump failed", found=client_message(messages.text()), where=self.path)
+
+
+def client_message(text: str) -> str:
+    """A client's error as ``line 12: (1064) ...`` without values of rows."""
+    match = _CLIENT_ERROR.search(text)
+    if not match:
+        # Whatever is not in the client's usual form might quote the statement.
+        return (
+            text.splitlines()[0][:120]
+            if text.startswith(("mariadb:", "mysql:", "ERROR 2", "ERROR 1045"))
+            else "no usable message"
+        )
+    return f"line {match.group(2)}: {public_message(int(match.group(1)), match.group(3))}"

@@ -1,0 +1,76 @@
+"""Durable file primitives: write, replace, digest. Standard library only."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+
+
+def fsync_directory(path: str) -> None:
+    """Make a rename or creation inside ``path`` survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_private_directory(path: str) -> None:
+    """Create ``path`` and missing parents, each 0700, durable before anything is put inside."""
+    if os.path.isdir(path):
+        return
+    parent = os.path.dirname(path.rstrip("/")) or "/"
+    make_private_directory(parent)
+    try:
+        os.mkdir(path, 0o700)
+    except FileExistsError:
+        return
+    fsync_directory(parent)
+
+
+def write_atomically(path: str, data: bytes, mode: int = 0o600, owner: tuple[int, int] | None = None) -> None:
+    """Replace ``path`` by ``data`` so that a reader, or a crash, sees the old or the new file, never a part.
+
+    ``owner`` is ``(uid, gid)``; without it the file belongs to the caller.
+    """
+    directory = os.path.dirname(path) or "."
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{os.path.basename(path)}.", dir=directory)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fchmod(stream.fileno(), mode)
+            if owner is not None:
+                os.fchown(stream.fileno(), owner[0], owner[1])
+            os.fsync(stream.fileno())
+        os.rename(temporary, path)
+    except BaseException:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
+        raise
+    fsync_directory(directory)
+
+
+def sha256_file(path: str) -> str:
+    """Hex SHA-256 of one file's bytes."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as stream:
+        for block in iter(lambda: stream.read(1024 * 1024), b""):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def tree_digest(root: str) -> str:
+    """Hex SHA-256 over relative names, link targets and contents below ``root``; owners and times do not count."""
+    digest = hashlib.sha256()
+    for directory, names, files in os.walk(root):
+        names.sort()
+        # A link to a directory is listed among the directories, and is not followed.
+        links = [name for name in names if os.path.islink(os.path.join(directory, name))]
+        for name in sorted(files + links):
+            path = os.path.join(directory, name)
+            relative = os.path.relpath(path, root)
+            content = "-> " + os.readlink(path) if os.path.islink(path) else sha256_file(path)
+            digest.update(f"{relative}\0{content}\n".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()

@@ -1,0 +1,89 @@
+"""HTTP checks as data: what is asked, what must come back, and why a check failed. Sending is the caller's."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import statistics
+from typing import Any
+
+from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
+
+
+@dataclasses.dataclass
+class Check:
+    """One declared check. ``status`` lists the accepted codes; ``json`` maps dotted paths to wanted values."""
+
+    name: str
+    path: str
+    method: str = "GET"
+    headers: dict[str, str] = dataclasses.field(default_factory=dict)
+    body: Any = None
+    status: list[int] = dataclasses.field(default_factory=lambda: [200])
+    contains: list[str] = dataclasses.field(default_factory=list)
+    absent: list[str] = dataclasses.field(default_factory=list)
+    json: dict[str, Any] = dataclasses.field(default_factory=dict)
+    max_s: float = 10.0
+    rollback_only: bool = False
+    baseline: bool = False
+
+
+def parse(declared: list[dict[str, Any]], secrets: dict[str, str]) -> list[Check]:
+    """Checks from inventory data. ``secrets`` are headers, such as Authorization, for checks with ``token: true``."""
+    checks = []
+    known = {field.name for field in dataclasses.fields(Check)} | {"token"}
+    for item in declared:
+        unknown = sorted(set(item) - known)
+        if unknown or not item.get("name") or not str(item.get("path", "")).startswith("/"):
+            raise RollbackError(
+                "A check needs a name and a path that starts with /, and knows only " + ", ".join(sorted(known)),
+                found=", ".join(unknown) or {key: item.get(key) for key in ("name", "path")},
+                where="validation_http_checks",
+            )
+        values = {key: value for key, value in item.items() if key != "token"}
+        values["status"] = [values["status"]] if isinstance(values.get("status"), int) else values.get("status", [200])
+        values["headers"] = {**values.get("headers", {}), **(secrets if item.get("token") else {})}
+        checks.append(Check(**values))
+    return checks
+
+
+def lookup(document: Any, dotted: str) -> Any:
+    """Value at a dotted path such as ``data.0.status``; None if there is none."""
+    for part in dotted.split("."):
+        if isinstance(document, list) and part.isdigit() and int(part) < len(document):
+            document = document[int(part)]
+        elif isinstance(document, dict):
+            document = document.get(part)
+        else:
+            return None
+    return document
+
+
+def judge(check: Check, status: int, text: str, seconds: float) -> str:
+    """Why an answer fails its check; empty if it passes. The answer's text is never repeated."""
+    if status not in check.status:
+        return f"status {status}, wanted {' or '.join(map(str, check.status))}"
+    if seconds > check.max_s:
+        return f"took {seconds:.2f} s, at most {check.max_s:g} s allowed"
+    for wanted in check.contains:
+        if wanted not in text:
+            return f"'{wanted}' is not in the answer"
+    for unwanted in check.absent:
+        if unwanted in text:
+            return f"'{unwanted}' is in the answer"
+    if check.json:
+        try:
+            document = json.loads(text)
+        except ValueError:
+            return "the answer is not JSON"
+        for path, value in check.json.items():
+            if lookup(document, path) != value:
+                return f"{path} is not {value!r}"
+    return ""
+
+
+def summary(seconds: list[float]) -> dict[str, float]:
+    """``{p50, p95, samples}`` of answer times in seconds."""
+    ordered = sorted(seconds)
+    p95 = ordered[min(len(ordered) - 1, round(0.95 * (len(ordered) - 1)))]
+    return {"p50": round(statistics.median(ordered), 4), "p95": round(p95, 4), "samples": len(ordered)}

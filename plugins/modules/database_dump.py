@@ -1,0 +1,145 @@
+#!/usr/bin/python
+"""Write a consistent, compressed dump of one schema."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: database_dump
+short_description: Write a consistent, compressed dump of one schema
+description:
+  - Runs the server's own dump tool in one transaction, through zstd, into a file that gets its name only when it is
+    whole and on disk.
+  - No writer is blocked. Tables, views, triggers, routines and events are included.
+  - A file that already has the name is verified and left alone.
+options:
+  schema:
+    description: Schema to dump.
+    type: str
+    required: true
+  dest:
+    description: File to write, mode 0600; its name ends in C(.sql.zst). A missing directory is made with mode 0700.
+    type: path
+    required: true
+extends_documentation_fragment:
+  - campaign.rollback.database
+requirements:
+  - zstd
+  - mariadb-dump or mysqldump
+attributes:
+  check_mode:
+    description: Verifies that the schema and the tools exist, or that an existing file is whole.
+    support: full
+  diff_mode:
+    description: There is nothing to show.
+    support: none
+  idempotent:
+    description: An existing file is never written again.
+    support: full
+  platform:
+    description: Runs on the database host.
+    support: full
+    platforms: posix
+author: campaign.rollback engineers (@campaign-rollback)
+"""
+
+EXAMPLES = r"""
+- name: Dump the live schema into a restore point
+  campaign.rollback.database_dump:
+    schema: blazz
+    dest: /var/lib/rollback/restore_points/20261121T174500Z/database/blazz.sql.zst
+"""
+
+RETURN = r"""
+path:
+  description: The dump file.
+  type: str
+  returned: success
+bytes:
+  description: Size of the file; 0 in check mode if it does not exist yet.
+  type: int
+  returned: success
+uncompressed_bytes:
+  description: Size of the SQL text.
+  type: int
+  returned: success
+sha256:
+  description: Digest of the file, empty in check mode if it does not exist yet.
+  type: str
+  returned: success
+engine:
+  description: V(mariadb) or V(mysql).
+  type: str
+  returned: success
+version:
+  description: Version of the server as it names itself.
+  type: str
+  returned: success
+seconds:
+  description: Time taken.
+  type: float
+  returned: success
+"""
+
+import os
+import time
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.campaign.rollback.plugins.module_utils.database import (
+    DEFAULT_SOCKET,
+    Database,
+    existing_schemas,
+)
+from ansible_collections.campaign.rollback.plugins.module_utils.dump import (
+    Dump,
+    Written,
+    connection_arguments,
+    dump_command,
+    write_dump,
+)
+from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "schema": {"type": "str", "required": True},
+            "dest": {"type": "path", "required": True},
+            "defaults_file": {"type": "path"},
+            "login_unix_socket": {"type": "path", "default": DEFAULT_SOCKET},
+        },
+        supports_check_mode=True,
+    )
+    given = module.params
+    schema, dest = given["schema"], given["dest"]
+    started = time.monotonic()
+    try:
+        with Database(given["defaults_file"], given["login_unix_socket"], read_only=True) as db:
+            if schema not in existing_schemas(db, [schema]):
+                raise RollbackError("The schema does not exist", found=schema)
+            engine, version = db.engine, db.version
+        connection = connection_arguments(given["defaults_file"], given["login_unix_socket"])
+        command = dump_command(engine, connection, schema)
+        changed = not os.path.exists(dest)
+        if not changed:
+            with Dump(dest) as dump:
+                written = Written(dest, dump.bytes, dump.verify(), dump.sha256())
+        elif module.check_mode:
+            written = Written(dest, 0, 0, "")
+        else:
+            written = write_dump(command, dest)
+    except RollbackError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(
+        changed=changed,
+        path=written.path,
+        bytes=written.bytes,
+        uncompressed_bytes=written.uncompressed_bytes,
+        sha256=written.sha256,
+        engine=engine,
+        version=version,
+        seconds=round(time.monotonic() - started, 3),
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,185 @@
+#!/usr/bin/python
+"""Check structure and consistency of a schema."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: database_integrity
+short_description: Check structure and consistency of a schema
+description:
+  - Returns a verdict per check and never fails because of one; the caller decides.
+  - A check that cannot be made has not passed.
+  - The session is read-only, so an assertion that tries to change something does not pass and changes nothing.
+options:
+  schema:
+    description: Schema to check.
+    type: str
+    required: true
+  expected:
+    description:
+      - What the structure has to be. C(tables) maps names to dictionaries with a C(digest) as
+        M(campaign.rollback.database_info) returns it (without one, the table only has to exist).
+      - C(absent_tables) lists tables and C(absent_columns) lists C(table.column) that must not exist.
+    type: dict
+    default: {}
+  assertions:
+    description: Queries whose first column of the first row has to have a value.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: What it proves, in words.
+        type: str
+        required: true
+      query:
+        description: SQL query; table names without a schema mean O(schema).
+        type: str
+        required: true
+      expect:
+        description: Value it has to have, compared as text.
+        type: str
+        required: true
+  orphans:
+    description: Columns in which every value that is not NULL has to exist in another table.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      table:
+        description: Referring table.
+        type: str
+        required: true
+      column:
+        description: Referring column.
+        type: str
+        required: true
+      references_table:
+        description: Table referred to.
+        type: str
+        required: true
+      references_column:
+        description: Column referred to.
+        type: str
+        default: id
+  statement_s:
+    description: Longest time of one query in seconds; a query that takes longer has not passed.
+    type: int
+    default: 60
+extends_documentation_fragment:
+  - campaign.rollback.database
+attributes:
+  check_mode:
+    description: Reads only.
+    support: full
+  diff_mode:
+    description: There is nothing to show.
+    support: none
+  idempotent:
+    description: Reads only.
+    support: full
+  platform:
+    description: Runs on the database host.
+    support: full
+    platforms: posix
+author: campaign.rollback engineers (@campaign-rollback)
+"""
+
+EXAMPLES = r"""
+- name: Check the restored schema
+  campaign.rollback.database_integrity:
+    schema: blazz
+    expected:
+      absent_tables: [campaign_hybrid_options]
+      absent_columns: [campaigns.campaign_type]
+    assertions:
+      - name: no message is sent without a time
+        query: SELECT COUNT(*) FROM campaign_logs WHERE status = 'sent' AND sent_at IS NULL
+        expect: 0
+    orphans:
+      - table: campaign_logs
+        column: campaign_id
+        references_table: campaigns
+  register: integrity
+"""
+
+RETURN = r"""
+checks:
+  description:
+    - RV(ignore:name), RV(ignore:passed), RV(ignore:found), RV(ignore:expected) (as text or null) and
+      RV(ignore:detail) of each.
+  type: list
+  elements: dict
+  returned: success
+checks_passed:
+  description: Number of checks that passed.
+  type: int
+  returned: success
+checks_failed:
+  description: Number of checks that did not pass.
+  type: int
+  returned: success
+threads_connected:
+  description: Open connections of the server.
+  type: int
+  returned: success
+processes:
+  description:
+    - RV(ignore:count) of connections per RV(ignore:command) and RV(ignore:state), this one left out; never a
+      statement's text.
+  type: list
+  elements: dict
+  returned: success
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.campaign.rollback.plugins.module_utils.database import DEFAULT_SOCKET, Database
+from ansible_collections.campaign.rollback.plugins.module_utils.database_integrity import run_checks
+from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
+
+
+def required_text() -> dict:
+    return {"type": "str", "required": True}
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "schema": required_text(),
+            "expected": {"type": "dict", "default": {}},
+            "assertions": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {"name": required_text(), "query": required_text(), "expect": required_text()},
+            },
+            "orphans": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "table": required_text(),
+                    "column": required_text(),
+                    "references_table": required_text(),
+                    "references_column": {"type": "str", "default": "id"},
+                },
+            },
+            "statement_s": {"type": "int", "default": 60},
+            "defaults_file": {"type": "path"},
+            "login_unix_socket": {"type": "path", "default": DEFAULT_SOCKET},
+        },
+        supports_check_mode=True,
+    )
+    given = module.params
+    try:
+        with Database(
+            given["defaults_file"], given["login_unix_socket"], read_only=True, statement_s=given["statement_s"]
+        ) as db:
+            result = run_checks(db, given["schema"], given["expected"], given["assertions"], given["orphans"])
+    except RollbackError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(changed=False, **result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+#!/usr/bin/python
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: service_info
+short_description: Tell which units are active and which code they run
+description:
+  - Asks systemd once for all units, and the kernel for the directory that each main process runs in.
+  - A worker that was not restarted still runs in the directory of the old release, whatever the link says.
+version_added: 0.1.0
+options:
+  units:
+    description: systemd units.
+    type: list
+    elements: str
+    required: true
+  path:
+    description: Link to the live release.
+    type: path
+    default: /srv/campaign/current
+attributes:
+  check_mode:
+    description: Reads only.
+    support: full
+  diff_mode:
+    description: Reads only.
+    support: none
+  idempotent:
+    description: Reads only.
+    support: full
+  platform:
+    description: Linux with systemd.
+    platforms: posix
+    support: full
+author:
+  - campaign.rollback engineers (@campaign)
+"""
+
+EXAMPLES = r"""
+- name: See what the worker runs
+  campaign.rollback.service_info:
+    units: [campaign-worker.service]
+"""
+
+RETURN = r"""
+services:
+  description: For each unit whether it C(exists) and is C(active), the main process C(pid), its C(directory) with links resolved.
+  returned: success
+  type: dict
+missing:
+  description: Units that do not exist.
+  returned: success
+  type: list
+  elements: str
+inactive:
+  description: Units that are not active.
+  returned: success
+  type: list
+  elements: str
+live:
+  description: O(path) with links resolved.
+  returned: success
+  type: str
+"""
+
+import os
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.campaign.rollback.plugins.module_utils.units import argv, parse
+
+
+def directory_of(pid):
+    """Working directory of a process, empty if it has none."""
+    try:
+        return os.readlink(f"/proc/{pid}/cwd") if pid else ""
+    except OSError:
+        return ""
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "units": {"type": "list", "elements": "str", "required": True},
+            "path": {"type": "path", "default": "/srv/campaign/current"},
+        },
+        supports_check_mode=True,
+    )
+    units = module.params["units"]
+    services = {}
+    if units:
+        _status, output, _error = module.run_command(argv(units), check_rc=True)
+        services = parse(output, units)
+        for service in services.values():
+            service["directory"] = directory_of(service["pid"])
+    module.exit_json(
+        changed=False,
+        services=services,
+        missing=[unit for unit, service in services.items() if not service["exists"]],
+        inactive=[unit for unit, service in services.items() if not service["active"]],
+        live=os.path.realpath(module.params["path"]),
+    )
+
+
+if __name__ == "__main__":
+    main()

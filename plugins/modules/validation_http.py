@@ -1,0 +1,173 @@
+#!/usr/bin/python
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: validation_http
+short_description: Run declared HTTP checks concurrently and return a verdict for each
+description:
+  - Sends every check to every address at the same time and judges status, time and content.
+  - Runs on the controller, so that it sees what a user would see. It never fails because a check failed; the caller decides.
+version_added: 0.1.0
+options:
+  urls:
+    description: Base addresses to check, without a trailing slash.
+    type: dict
+    required: true
+  checks:
+    description:
+      - Checks with C(name) and C(path), and optionally C(method), C(headers), C(body) (sent as JSON), C(status) (one or a list),
+        C(contains), C(absent), C(json) (dotted path to wanted value), C(max_s), C(token) (send O(secret_headers)),
+        C(rollback_only) (checked only after a rollback) and C(baseline) (its time belongs to the baseline).
+    type: list
+    elements: dict
+    required: true
+  headers:
+    description: Headers for every request, such as the one that passes the gate.
+    type: dict
+    default: {}
+  secret_headers:
+    description: Headers for the checks with C(token).
+    type: dict
+    default: {}
+  after_rollback:
+    description: Whether the checks marked C(rollback_only) count.
+    type: bool
+    default: false
+  samples:
+    description: How often each check marked C(baseline) is sent.
+    type: int
+    default: 1
+  timeout_s:
+    description: Seconds after which a request counts as failed.
+    type: float
+    default: 15
+attributes:
+  check_mode:
+    description: Runs the checks that only read (GET and HEAD, and those that must be refused).
+    support: partial
+  diff_mode:
+    description: Reads only.
+    support: none
+  idempotent:
+    description: A check that sends data sends it each time.
+    support: partial
+  platform:
+    description: The controller.
+    platforms: posix
+    support: full
+requirements:
+  - httpx
+author:
+  - campaign.rollback engineers (@campaign)
+"""
+
+EXAMPLES = r"""
+- name: Ask both web hosts
+  campaign.rollback.validation_http:
+    urls: {web1: "http://192.0.2.11", web2: "http://192.0.2.12"}
+    checks:
+      - {name: health, path: /api/health, json: {status: ok}}
+      - {name: hybrid is gone, path: /api/campaigns/hybrid, method: POST, status: 404, rollback_only: true}
+  delegate_to: localhost
+"""
+
+RETURN = r"""
+checks:
+  description: One entry for each check and address.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{name: health, target: web1, passed: true, detail: "", seconds: 0.02}]
+checks_failed:
+  description: How many did not pass.
+  returned: success
+  type: int
+baseline:
+  description: Times of the checks marked C(baseline), per path.
+  returned: success
+  type: dict
+  sample: {/api/campaigns: {p50: 0.021, p95: 0.05, samples: 5}}
+"""
+
+import concurrent.futures
+import time
+import traceback
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible_collections.campaign.rollback.plugins.module_utils import http_checks
+from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
+
+try:
+    import httpx
+
+    HTTPX_ERROR = None
+except ImportError:
+    HTTPX_ERROR = traceback.format_exc()
+
+
+def ask(client, url, check):
+    """Send one check; returns why it failed and the seconds it took."""
+    began = time.monotonic()
+    try:
+        answer = client.request(check.method, url + check.path, headers=check.headers, json=check.body)
+    except httpx.HTTPError as error:
+        return f"no answer: {type(error).__name__}", time.monotonic() - began
+    seconds = time.monotonic() - began
+    return http_checks.judge(check, answer.status_code, answer.text, seconds), seconds
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "urls": {"type": "dict", "required": True},
+            "checks": {"type": "list", "elements": "dict", "required": True},
+            "headers": {"type": "dict", "default": {}},
+            "secret_headers": {"type": "dict", "default": {}, "no_log": True},
+            "after_rollback": {"type": "bool", "default": False},
+            "samples": {"type": "int", "default": 1},
+            "timeout_s": {"type": "float", "default": 15},
+        },
+        supports_check_mode=True,
+    )
+    if HTTPX_ERROR:
+        module.fail_json(msg=missing_required_lib("httpx"), exception=HTTPX_ERROR)
+    params = module.params
+    try:
+        checks = http_checks.parse(params["checks"], params["secret_headers"])
+    except RollbackError as error:
+        module.fail_json(msg=str(error))
+    checks = [
+        check
+        for check in checks
+        if (params["after_rollback"] or not check.rollback_only)
+        and not (module.check_mode and check.method not in ("GET", "HEAD") and 200 in check.status)
+    ]
+    client = httpx.Client(headers=params["headers"], timeout=params["timeout_s"], follow_redirects=False, trust_env=False)
+    rounds = [
+        (target, url, check)
+        for target, url in params["urls"].items()
+        for check in checks
+        for _sample in range(params["samples"] if check.baseline else 1)
+    ]
+    with client, concurrent.futures.ThreadPoolExecutor(max_workers=4) as pool:
+        answers = list(pool.map(lambda item: ask(client, item[1], item[2]), rounds))
+    results, times = {}, {}
+    for (target, _url, check), (detail, seconds) in zip(rounds, answers):
+        entry = results.setdefault((target, check.name), {"name": check.name, "target": target, "detail": "", "seconds": 0})
+        entry["detail"] = entry["detail"] or detail
+        entry["seconds"] = round(max(entry["seconds"], seconds), 3)
+        if check.baseline and not detail:
+            times.setdefault(check.path, []).append(seconds)
+    found = [{**entry, "passed": not entry["detail"]} for entry in results.values()]
+    module.exit_json(
+        changed=False,
+        checks=found,
+        checks_failed=sum(not entry["passed"] for entry in found),
+        baseline={path: http_checks.summary(seconds) for path, seconds in times.items()},
+    )
+
+
+if __name__ == "__main__":
+    main()
