@@ -10,7 +10,8 @@ class ModuleDocFragment:
 options:
   defaults_file:
     description:
-      - Client option file (mode 0600) with the C([client]) user and password; read by PyMySQL and by the command line tools.
+      - Client option file (mode 0600) with the C([client]) user and password, read by PyMySQL and by the command line
+        tools.
       - Without it the connection is made as the operating system user through the socket.
     type: path
   login_unix_socket:

@@ -7,8 +7,9 @@ name: run_failures
 short_description: What failed so far on the planned hosts of a run
 version_added: 0.1.0
 description:
-  - Collects what each of the planned hosts recorded, the cause before those that were only stopped by it.
-positional: hostvars
+  - Collects what each of the planned hosts recorded, and names those that did not enter the phase.
+  - An unreachable host runs neither rescue nor always, so only its missing mark tells.
+positional: hostvars, phase
 options:
   _input:
     description: Names of the planned hosts.
@@ -19,12 +20,16 @@ options:
     description: The magic variable of the same name.
     type: dict
     required: true
+  phase:
+    description: Phase that every host that still takes part has entered.
+    type: str
+    required: true
 """
 
 EXAMPLES = r"""
 - name: Stop before the switch if anything failed
   ansible.builtin.set_fact:
-    run_go: "{{ groups.rollback_targets | campaign.rollback.run_failures(hostvars) | length == 0 }}"
+    run_go: "{{ groups.rollback_targets | campaign.rollback.run_failures(hostvars, 'stage') | length == 0 }}"
 """
 
 RETURN = r"""
@@ -34,13 +39,18 @@ _value:
   elements: dict
 """
 
-STOPPED = "stopped by another host"
 
-
-def run_failures(planned, hostvars):
-    """What the planned hosts recorded as failed; a host that was only stopped because of another comes last."""
-    found = [{"host": host, **hostvars[host]["run_failure"]} for host in planned if hostvars[host].get("run_failure")]
-    return sorted(found, key=lambda failure: failure["task"] == STOPPED)
+def run_failures(planned, hostvars, phase):
+    """What the planned hosts recorded as failed, and those of them that did not enter the phase."""
+    found = []
+    for host in planned:
+        facts = hostvars[host]
+        if facts.get("run_failure"):
+            found.append({"host": host, **facts["run_failure"]})
+        elif facts.get("run_phase") != phase:
+            reason = "it did not answer, or failed above"
+            found.append({"host": host, "phase": phase, "task": "connect", "error": reason})
+    return found
 
 
 def run_components_of(components, groups_of, group_names):
@@ -99,13 +109,26 @@ def run_refusals(rows, failures):
     """Why the planned run cannot be done, one sentence each; hosts that do not answer are named once."""
     silent = {failure["host"] for failure in failures}
     lines = ["{host}: {error} ({task})".format(**failure) for failure in failures]
-    lines += ["{component} on {host}: {reason}".format(**row) for row in rows if not row["can"] and row["host"] not in silent]
-    return lines
+    refused = [row for row in rows if not row["can"] and row["host"] not in silent]
+    return lines + ["{component} on {host}: {reason}".format(**row) for row in refused]
+
+
+def run_causes(failures, most=5):
+    """The failures as one sentence."""
+    lines = ["{host}: {task}: {error}".format(**failure) for failure in failures]
+    return "; ".join(lines[:most]) + (f"; and {len(lines) - most} more" if len(lines) > most else "")
+
+
+def run_checks_failed(checks, most=3):
+    """The checks that did not pass, as one sentence."""
+    lines = ["{name} on {target}: {detail}".format(**check) for check in checks if not check["passed"]]
+    return "; ".join(lines[:most]) + (f"; and {len(lines) - most} more" if len(lines) > most else "")
 
 
 def run_table(rows, columns):
-    """Rows of a table as aligned lines of plain text."""
-    cells = [[str(column) for column in columns]] + [[str(row.get(column, "")) for column in columns] for row in rows]
+    """Rows of a table as aligned lines of plain text; text of several lines becomes one."""
+    values = [columns] + [[row.get(column, "") for column in columns] for row in rows]
+    cells = [[" ".join(str(text).split()) for text in line] for line in values]
     widths = [max(len(line[index]) for line in cells) for index in range(len(columns))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in cells]
 
@@ -116,6 +139,8 @@ class FilterModule:
     def filters(self):
         """Name to function."""
         return {
+            "run_causes": run_causes,
+            "run_checks_failed": run_checks_failed,
             "run_components_of": run_components_of,
             "run_failures": run_failures,
             "run_manifest": run_manifest,

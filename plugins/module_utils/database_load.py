@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.campaign.rollback.plugins.module_utils.database import (
@@ -13,8 +14,15 @@ from ansible_collections.campaign.rollback.plugins.module_utils.database import 
     free_bytes,
     qualified,
     quote,
+    read_columns,
     read_objects,
     read_tables,
+)
+from ansible_collections.campaign.rollback.plugins.module_utils.database_swap import (
+    Carry,
+    carry_rows,
+    carry_sql,
+    create_like,
 )
 from ansible_collections.campaign.rollback.plugins.module_utils.dump import Dump, client_command
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
@@ -105,7 +113,7 @@ def load_beside(
         _room(db, uncompressed)
         command = client_command(db.engine, connection, schema)
         if check:
-            return {"changed": True, "schema": schema, "tables": {}, "bytes": 0, "load_s": 0.0}
+            return {"changed": True, "schema": schema, "tables": {}, "bytes": 0, "load_s": 0.0, "carried": {}}
         if exists:
             db.run(f"DROP DATABASE {quote(schema)}")
         db.run(f"CREATE DATABASE {quote(schema)} CHARACTER SET utf8mb4")
@@ -126,7 +134,7 @@ def remove(db: Database, schema: str, check: bool = False) -> dict[str, Any]:
     exists = schema in existing_schemas(db, [schema])
     if exists and not check:
         db.run(f"DROP DATABASE {quote(schema)}")
-    return {"changed": exists, "schema": schema, "tables": {}, "bytes": 0, "load_s": 0.0}
+    return {"changed": exists, "schema": schema, "tables": {}, "bytes": 0, "load_s": 0.0, "carried": {}}
 
 
 def _replace(db: Database, command: list[str], dump: Dump, schema: str, expected: Expected) -> dict[str, Any]:
@@ -145,6 +153,28 @@ def _replace(db: Database, command: list[str], dump: Dump, schema: str, expected
     return _loaded(db, schema, expected, started)
 
 
+def _store(db: Database, schema: str, store: str, carry: Sequence[Carry]) -> None:
+    """Copy the rows that must not fall back out of the way of the load; by their condition they are few."""
+    create_like(db, store, schema)
+    for rule in carry:
+        if rule.table in read_tables(db, [schema])[schema]:
+            db.run(
+                f"CREATE TABLE {qualified(store, rule.table)} AS SELECT live.*"
+                f" FROM {qualified(schema, rule.table)} AS live WHERE (\n{rule.when}\n)"
+            )
+
+
+def _bring(db: Database, store: str, schema: str, carry: Sequence[Carry]) -> dict[str, int]:
+    """Carry the stored rows into the loaded ones; returns how many changed, by table."""
+    columns = read_columns(db, [store, schema])
+    carried = {}
+    for rule in carry:
+        if (store, rule.table) in columns and (schema, rule.table) in columns:
+            statements = carry_sql(rule, store, schema, columns[(store, rule.table)], columns[(schema, rule.table)])
+            carried[rule.table] = carry_rows(db, statements)
+    return carried
+
+
 def load_in_place(
     db: Database,
     connection: list[str],
@@ -154,14 +184,15 @@ def load_in_place(
     schema: str,
     expected: Expected,
     sha256: str | None,
+    carry: Sequence[Carry] = (),
     check: bool = False,
 ) -> dict[str, Any]:
     """Replace the tables and views of the live ``schema`` by those of ``src``; users see it happen.
 
-    ``undo_src`` is a dump of the present state, verified just as well before anything is touched. Running again after a
+    Rows that ``carry`` names keep what was done to them since the dump. ``undo_src`` is a dump of the present state, verified just as well before anything is touched. Running again after a
     crash loads again; after success it changes nothing.
     """
-    nothing = {"changed": False, "schema": schema, "tables": {}, "bytes": 0, "load_s": 0.0}
+    nothing = {"changed": False, "schema": schema, "tables": {}, "bytes": 0, "load_s": 0.0, "carried": {}}
     with Dump(src) as dump, Dump(undo_src) as undo_dump:
         dump.verify(sha256)
         undo_dump.verify()
@@ -173,12 +204,17 @@ def load_in_place(
             return nothing
         if check:
             return dict(nothing, changed=True)
-        # A second attempt keeps the first one's undo file: by now the schema may hold no state worth going back to.
-        seq = (
-            pending[0].seq if pending else journal.begin(COMPONENT, "switch", STEP, {"src": undo_src, "schema": schema})
-        )
+        # A second attempt keeps the first one's undo file and rows: by now the schema may hold nothing worth keeping.
+        store = f"{schema}__carry_{journal.run_id}"
+        if pending:
+            seq = pending[0].seq
+        else:
+            _store(db, schema, store, carry)
+            undo = {"src": undo_src, "schema": schema, "carry": [dataclasses.asdict(rule) for rule in carry]}
+            seq = journal.begin(COMPONENT, "switch", STEP, undo)
         try:
             result = _replace(db, command, dump, schema, expected)
+            result["carried"] = _bring(db, store, schema, carry)
         except RollbackError as error:
             journal.failed(seq, error.what)
             raise
@@ -190,14 +226,19 @@ def revert_in_place(
     db: Database, connection: list[str], journal: Journal, schema: str, check: bool = False
 ) -> dict[str, Any]:
     """Load the undo file of this run's in-place restore of ``schema``; changes nothing if there was none."""
-    result: dict[str, Any] = {"changed": False, "schema": schema, "tables": {}, "bytes": 0, "load_s": 0.0}
+    result: dict[str, Any] = {"changed": False, "schema": schema, "tables": {}, "bytes": 0, "load_s": 0.0, "carried": {}}
     for step in journal.to_undo(COMPONENT, STEP):
         if step.undo["schema"] != schema:
             continue
         with Dump(step.undo["src"]) as dump:
             dump.verify()
             if not check:
+                carry = [Carry.from_mapping(rule) for rule in step.undo["carry"]]
+                store = f"{schema}__carry_undo_{journal.run_id}"
+                if store not in existing_schemas(db, [store]):
+                    _store(db, schema, store, carry)
                 result.update(_replace(db, client_command(db.engine, connection, schema), dump, schema, {}))
+                result["carried"] = _bring(db, store, schema, carry)
                 journal.undone(step.seq)
         result["changed"] = True
     return result

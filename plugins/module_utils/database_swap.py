@@ -39,6 +39,15 @@ STEP = "swap"
 _INTEGER_BITS = {"tinyint": 8, "smallint": 16, "mediumint": 24, "int": 32, "bigint": 64}
 
 
+#: Suboptions of the modules' option ``carry``, one entry of which becomes a Carry.
+CARRY_OPTIONS = {
+    "table": {"type": "str", "required": True},
+    "key": {"type": "list", "elements": "str", "default": ["id"], "no_log": False},
+    "when": {"type": "str", "required": True},
+    "columns": {"type": "list", "elements": "str", "default": []},
+}
+
+
 @dataclasses.dataclass(frozen=True)
 class Carry:
     """Rows that must not fall back: those of ``table`` for which ``when`` holds keep their ``columns``.
@@ -280,7 +289,8 @@ def prepare(db: Database, request: Request) -> Prepared:
     return Prepared(plan, auto_increments(live, incoming, incoming_columns, request.gap), statements)
 
 
-def _create_like(db: Database, schema: str, pattern: str) -> None:
+def create_like(db: Database, schema: str, pattern: str) -> None:
+    """Create ``schema``, if it is not there, with the character set of ``pattern``."""
     row = db.rows(
         "SELECT DEFAULT_CHARACTER_SET_NAME, DEFAULT_COLLATION_NAME FROM information_schema.SCHEMATA"
         " WHERE SCHEMA_NAME = %s",
@@ -289,7 +299,8 @@ def _create_like(db: Database, schema: str, pattern: str) -> None:
     db.run(f"CREATE DATABASE IF NOT EXISTS {quote(schema)} CHARACTER SET {row[0]} COLLATE {row[1]}")
 
 
-def _carry(db: Database, carrying: CarryStatements) -> int:
+def carry_rows(db: Database, carrying: CarryStatements) -> int:
+    """Carry what one table needs; returns the number of rows that changed."""
     keys = [[db.literal(value) for value in row] for row in db.rows(carrying.find)]
     return sum(db.run(carrying.update_for(keys[start : start + 500])) for start in range(0, len(keys), 500))
 
@@ -302,7 +313,7 @@ def execute(db: Database, prepared: Prepared, request: Request) -> dict[str, Any
     """
     plan = prepared.plan
     db.limit_waits(request.lock_wait_s)
-    _create_like(db, plan.outgoing, plan.live)
+    create_like(db, plan.outgoing, plan.live)
     for name, value in prepared.auto_increment.items():
         db.run(f"ALTER TABLE {qualified(plan.incoming, name)} AUTO_INCREMENT = {value:d}")
     carried = {carry.table: 0 for carry in request.carry}
@@ -310,7 +321,7 @@ def execute(db: Database, prepared: Prepared, request: Request) -> dict[str, Any
         try:
             for table, statements in prepared.carry.items():
                 for carrying in statements:
-                    carried[table] += _carry(db, carrying)
+                    carried[table] += carry_rows(db, carrying)
             started = time.monotonic()
             db.run(plan.rename())
             swap_s = round(time.monotonic() - started, 4)

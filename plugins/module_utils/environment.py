@@ -4,28 +4,54 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
 from ansible_collections.campaign.rollback.plugins.module_utils.files import (
     make_private_directory,
+    sha256_file,
     write_atomically,
 )
 from ansible_collections.campaign.rollback.plugins.module_utils.journal import Journal
 
 COMPONENT = "env_restore"
+ENTRY = re.compile(r"\s*(?:export\s+)?(?P<key>[A-Za-z_][A-Za-z0-9_.]*)\s*=(?P<value>.*)", re.ASCII | re.DOTALL)
+#: A quoted value that is closed, whatever follows it on its line.
+CLOSED = {
+    '"': re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL),
+    "'": re.compile(r"'[^']*'", re.DOTALL),
+}
 
 
 def parse(text: str) -> dict[str, str]:
-    """Key to raw value; comments, blank lines and ``export`` are dropped. Raw values are for comparison only."""
+    """Key to raw value; comments, blank lines and ``export`` are dropped. Raw values are for comparison only.
+
+    A quoted value may span lines. What is not plainly a key is dropped, because keys are shown and a part of a
+    value taken for a key would be shown with them.
+    """
     values: dict[str, str] = {}
-    for line in text.splitlines():
-        stripped = line.strip()
-        if not stripped or stripped.startswith("#") or "=" not in stripped:
+    # Only these end a line of such a file; splitlines() would cut a value at a form feed or a Unicode separator.
+    lines = iter(text.replace("\r\n", "\n").split("\n"))
+    for line in lines:
+        entry = ENTRY.fullmatch(line)
+        if not entry:
             continue
-        key, _, value = stripped.partition("=")
-        key = key.strip()
-        values[key[len("export ") :].strip() if key.startswith("export ") else key] = value.strip()
+        value = entry["value"].lstrip()
+        if value[:1] in ("'", '"'):
+            while not CLOSED[value[0]].match(value):
+                following = next(lines, None)
+                if following is None:
+                    break
+                value += "\n" + following
+        values[entry["key"]] = value.rstrip()
     return values
+
+
+def plain(raw: str) -> str:
+    """A raw value without its quotes or trailing comment, as the application reads it."""
+    if raw[:1] in ("'", '"'):
+        return raw[1 : raw.find(raw[0], 1)] if raw[0] in raw[1:] else raw[1:]
+    return raw.split(" #")[0].strip()
 
 
 def read(path: str) -> str:
@@ -63,9 +89,15 @@ def masked(before: str, after: str) -> tuple[str, str]:
     return text(old, "before"), text(new, "after")
 
 
-def replaced_copy(journal: Journal, path: str) -> str:
-    """Where this run keeps the file it replaces at ``path``."""
-    return os.path.join(journal.directory, "replaced", COMPONENT, path.strip("/").replace("/", "__"))
+def unused_copy(journal: Journal, path: str, ending: str) -> str:
+    """Where this run keeps what it replaces at ``path``; a name of its own, so that nothing kept is ever lost."""
+    name = path.strip("/").replace("/", "__")
+    copy = os.path.join(journal.directory, "replaced", COMPONENT, name + ending)
+    number = 1
+    while os.path.lexists(copy):
+        number += 1
+        copy = os.path.join(journal.directory, "replaced", COMPONENT, f"{name}{ending}.{number}")
+    return copy
 
 
 def keep(path: str, copy: str) -> None:
@@ -76,15 +108,16 @@ def keep(path: str, copy: str) -> None:
 
 
 def put(source: str, path: str) -> None:
-    """Replace the content of ``path``; owner and mode of the live file stay."""
-    status = os.stat(path)
+    """Replace the content of ``path``; owner and mode of the live file stay, and so does a link that leads to it."""
+    live = os.path.realpath(path)
+    status = os.stat(live)
     with open(source, "rb") as stream:
-        write_atomically(path, stream.read(), status.st_mode & 0o7777, (status.st_uid, status.st_gid))
+        write_atomically(live, stream.read(), status.st_mode & 0o7777, (status.st_uid, status.st_gid))
 
 
 def restore(journal: Journal, path: str, source: str) -> None:
     """Replace ``path`` by ``source``; what was live is kept for the undo."""
-    copy = replaced_copy(journal, path)
+    copy = unused_copy(journal, path, "")
     keep(path, copy)
     with journal.step(COMPONENT, "switch", path, {"path": path, "source": copy}):
         put(source, path)
@@ -94,7 +127,8 @@ def revert(journal: Journal, path: str) -> bool:
     """Put the replaced file back; what is live now is kept beside it. False if there was nothing to put back."""
     steps = journal.to_undo(COMPONENT, path)
     for step in steps:
-        keep(path, replaced_copy(journal, path) + ".undone")
-        put(step.undo["source"], path)
+        if sha256_file(path) != sha256_file(step.undo["source"]):
+            keep(path, unused_copy(journal, path, ".undone"))
+            put(step.undo["source"], path)
         journal.undone(step.seq)
     return bool(steps)

@@ -10,9 +10,7 @@ class RollbackError(Exception):
     ``where`` the file, host or setting to look at, ``next_step`` the command to run next.
     """
 
-    def __init__(
-        self, what: str, found: object = None, where: str | None = None, next_step: str | None = None
-    ) -> None:
+    def __init__(self, what: str, found: object = None, where: str | None = None, next_step: str | None = None) -> None:
         """Keep the parts apart, so that a caller may use one of them alone."""
         super().__init__(what)
         self.what = what
@@ -23,7 +21,7 @@ class RollbackError(Exception):
     def __str__(self) -> str:
         """The parts as sentences, in the order in which an operator needs them."""
         parts = [self.what.rstrip(".") + "."]
-        if self.found is not None:
+        if self.found not in (None, ""):
             parts.append(f"Found: {str(self.found).rstrip('.')}.")
         if self.where:
             parts.append(f"Look at: {self.where.rstrip('.')}.")

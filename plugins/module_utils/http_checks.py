@@ -27,10 +27,15 @@ class Check:
     rollback_only: bool = False
     baseline: bool = False
 
+    @property
+    def reads_only(self) -> bool:
+        """True if the request changes nothing: by its method, or because it must be refused."""
+        return self.method in ("GET", "HEAD") or all(status >= 400 for status in self.status)
+
 
 def parse(declared: list[dict[str, Any]], secrets: dict[str, str]) -> list[Check]:
     """Checks from inventory data. ``secrets`` are headers, such as Authorization, for checks with ``token: true``."""
-    checks = []
+    checks: list[Check] = []
     known = {field.name for field in dataclasses.fields(Check)} | {"token"}
     for item in declared:
         unknown = sorted(set(item) - known)
@@ -40,11 +45,33 @@ def parse(declared: list[dict[str, Any]], secrets: dict[str, str]) -> list[Check
                 found=", ".join(unknown) or {key: item.get(key) for key in ("name", "path")},
                 where="validation_http_checks",
             )
-        values = {key: value for key, value in item.items() if key != "token"}
-        values["status"] = [values["status"]] if isinstance(values.get("status"), int) else values.get("status", [200])
-        values["headers"] = {**values.get("headers", {}), **(secrets if item.get("token") else {})}
-        checks.append(Check(**values))
+        if item["name"] in [check.name for check in checks]:
+            raise RollbackError("Two checks have the same name", found=item["name"], where="validation_http_checks")
+        try:
+            checks.append(Check(**typed(item, secrets)))
+        except (TypeError, ValueError):
+            raise RollbackError(
+                "A check has a value of the wrong type", found=item["name"], where="validation_http_checks"
+            ) from None
     return checks
+
+
+def typed(item: dict[str, Any], secrets: dict[str, str]) -> dict[str, Any]:
+    """Values of one declared check; single values where a list belongs, and numbers as text, are meant as they look."""
+    values = {key: value for key, value in item.items() if key != "token"}
+    values["method"] = str(values.get("method", "GET")).upper()
+    values["status"] = [int(status) for status in many(values.get("status", 200))]
+    for key in ("contains", "absent"):
+        values[key] = [str(text) for text in many(values.get(key, []))]
+    values["headers"] = {**values.get("headers", {}), **(secrets if item.get("token") else {})}
+    values["json"] = dict(values.get("json", {}))
+    values["max_s"] = float(values.get("max_s", Check.max_s))
+    return values
+
+
+def many(value: Any) -> list[Any]:
+    """A list as it is, anything else as a list of one."""
+    return value if isinstance(value, list) else [value]
 
 
 def lookup(document: Any, dotted: str) -> Any:

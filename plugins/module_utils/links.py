@@ -25,7 +25,7 @@ def current_target(path: str) -> str | None:
 
 def point(path: str, target: str | None) -> None:
     """Let ``path`` point at ``target`` in one rename, durable; None removes the link."""
-    directory = os.path.dirname(path)
+    directory = os.path.dirname(path) or "."
     if target is None:
         os.unlink(path)
     else:
@@ -37,12 +37,17 @@ def point(path: str, target: str | None) -> None:
     fsync_directory(directory)
 
 
+def check(path: str, target: str) -> str | None:
+    """Refuse a switch that cannot be done or would leave a dangling link; returns where ``path`` points."""
+    before = current_target(path)
+    if not os.path.exists(os.path.join(os.path.dirname(path), target)):
+        raise RollbackError("The switch would leave a dangling link", found=target, where=path)
+    return before
+
+
 def switch(journal: Journal, component: str, path: str, target: str) -> None:
     """Journal, then point ``path`` at ``target``; a target that does not exist is refused."""
-    before = current_target(path)
-    resolved = os.path.join(os.path.dirname(path), target)
-    if not os.path.exists(resolved):
-        raise RollbackError("The switch would leave a dangling link", found=target, where=path)
+    before = check(path, target)
     with journal.step(component, "switch", path, {"path": path, "target": before}):
         point(path, target)
 

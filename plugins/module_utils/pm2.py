@@ -5,10 +5,16 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 from collections.abc import Callable
 from typing import Any
 
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
+
+#: Where a list of objects, or an empty list, may begin.
+LIST = re.compile(r"\[(?=\s*[{\]])")
+#: Statuses in which pm2 will not start the process again by itself.
+AT_REST = ("stopped", "errored")
 
 #: argv -> (exit status, stdout, stderr)
 Runner = Callable[[list[str]], "tuple[int, str, str]"]
@@ -24,15 +30,38 @@ class Process:
     cwd: str
     restarts: int
 
+    @property
+    def at_rest(self) -> bool:
+        """True if nothing runs, and nothing is about to."""
+        return self.status in AT_REST
+
+
+def entries_in(output: str) -> list[dict[str, Any]] | None:
+    """The process list in ``output``, None if there is none that is whole."""
+    decoder = json.JSONDecoder()
+    found: list[Any]
+    empty = torn = False
+    for start in LIST.finditer(output):
+        try:
+            found, _end = decoder.raw_decode(output, start.start())
+        except (ValueError, RecursionError):
+            torn = True
+            continue
+        if found and all(isinstance(entry, dict) and "name" in entry and "pm2_env" in entry for entry in found):
+            return found
+        empty = empty or not found
+    # An empty list inside a list that was cut off says nothing about the processes.
+    return [] if empty and not torn else None
+
 
 def parse(output: str) -> list[Process]:
-    """Processes in the output of ``pm2 jlist``; text that a starting daemon prints before the list is skipped."""
-    start = output.find("[{")
-    text = output[start:] if start >= 0 else "[]"
-    try:
-        entries = json.loads(text)
-    except ValueError:
-        raise RollbackError("pm2 did not print its process list", where="pm2 jlist") from None
+    """Processes in the output of ``pm2 jlist``; text that a starting daemon prints around the list is skipped.
+
+    Output without a list is an error and never "no processes": the caller would leave a writer running.
+    """
+    entries = entries_in(output)
+    if entries is None:
+        raise RollbackError("pm2 did not print its process list", where="pm2 jlist")
     processes = []
     for entry in entries:
         env: dict[str, Any] = entry["pm2_env"]
@@ -40,7 +69,7 @@ def parse(output: str) -> list[Process]:
             Process(
                 name=entry["name"],
                 pid=int(entry.get("pid") or 0),
-                status=env["status"],
+                status=env.get("status", "unknown"),
                 cwd=env.get("pm_cwd", ""),
                 restarts=int(env.get("restart_time", 0)),
             )
@@ -70,23 +99,27 @@ class Pm2:
         return parse(self._call("jlist"))
 
     def find(self, name: str) -> Process | None:
-        """The process with this name, None if pm2 does not know it."""
-        return next((process for process in self.processes() if process.name == name), None)
+        """The process with this name, None if pm2 does not know it; of several instances one that runs."""
+        named = [process for process in self.processes() if process.name == name]
+        return min(named, key=lambda process: process.at_rest, default=None)
 
     def stop(self, name: str) -> None:
         """Stop by name; the entry stays in the table."""
         self._call("stop", name)
 
-    def start_afresh(self, name: str, ecosystem: str, known: bool) -> None:
-        """Start from the ecosystem file, forgetting the old entry.
-
-        A reload keeps the old working directory, script and environment even where the file names others.
+    def forget(self, name: str) -> None:
+        """Stop by name and drop the entry, because a reload or start of a known entry keeps its old working directory,
+        script and environment even where the ecosystem file names others.
         """
-        if known:
-            self._call("delete", name)
+        self._call("delete", name)
+
+    def start(self, name: str, ecosystem: str) -> None:
+        """Start a forgotten process from its ecosystem file."""
         self._call("start", ecosystem, "--only", name)
 
     def save(self, home: str) -> None:
         """Keep the table for the next boot. The dump holds environments, so it is closed to others."""
         self._call("save")
-        os.chmod(os.path.join(home, "dump.pm2"), 0o600)
+        for name in ("dump.pm2", "dump.pm2.bak"):
+            if os.path.exists(os.path.join(home, name)):
+                os.chmod(os.path.join(home, name), 0o600)

@@ -51,7 +51,7 @@ class Store:
         path = self.path(point_id)
         try:
             with open(path, encoding="utf-8") as stream:
-                manifest = json.load(stream)
+                manifest: dict[str, Any] = json.load(stream)
         except FileNotFoundError:
             raise RollbackError(
                 "There is no restore point with this id", found=point_id, where=self.root, next_step=LIST

@@ -63,7 +63,7 @@ def write(state_dir: str, record: dict[str, Any]) -> None:
 
 
 def choose(records: list[dict[str, Any]], wanted: str) -> dict[str, Any]:
-    """The run to undo: the one named ``wanted``, or with ``latest`` the newest whose changes are, or may be, in place."""
+    """The run to undo: the one named ``wanted``, or with ``latest`` the newest whose changes are or may be in place."""
     if wanted != "latest":
         for record in records:
             if record.get("id") == wanted:

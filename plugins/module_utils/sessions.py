@@ -11,6 +11,7 @@ import dataclasses
 import json
 import os
 import shutil
+import time
 from typing import Any
 
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
@@ -49,7 +50,7 @@ def validate(path: str) -> str:
             try:
                 with open(os.path.join(path, name), encoding="utf-8") as stream:
                     content = json.load(stream)
-            except ValueError:
+            except (OSError, ValueError):
                 return f"{name} is not whole JSON"
             if name == "creds.json":
                 reason = check_credentials(content)
@@ -65,7 +66,34 @@ def check_credentials(content: Any) -> str:
     missing = [key for key in CREDENTIALS if not content.get(key)]
     if missing:
         return "creds.json has no " + ", ".join(missing)
-    return "" if isinstance(content["me"], dict) and content["me"].get("id") else "creds.json has no me.id: never linked"
+    linked = isinstance(content["me"], dict) and content["me"].get("id")
+    return "" if linked else "creds.json has no me.id: never linked"
+
+
+def digest_of(path: str) -> str:
+    """Digest of a folder; empty if there is none, or if it changed while it was read."""
+    try:
+        return tree_digest(path) if os.path.isdir(path) else ""
+    except FileNotFoundError:
+        return ""
+
+
+def look(path: str, attempts: int = 5, pause_s: float = 0.05) -> tuple[str, str]:
+    """Why the session cannot be used (empty if it can) and its digest.
+
+    A running service writes its files in place, so a half-written one is no verdict: a session counts as broken only
+    if it stays the same while it is looked at.
+    """
+    reason, digest = validate(path), digest_of(path)
+    for _attempt in range(attempts):
+        if not reason:
+            break
+        time.sleep(pause_s)
+        before = digest
+        reason, digest = validate(path), digest_of(path)
+        if digest == before:
+            break
+    return reason, digest
 
 
 def inspect(directory: str, accounts: list[str]) -> list[Session]:
@@ -73,8 +101,7 @@ def inspect(directory: str, accounts: list[str]) -> list[Session]:
     found = []
     for account in accounts:
         path = os.path.join(directory, account)
-        reason = validate(path)
-        digest = tree_digest(path) if os.path.isdir(path) else ""
+        reason, digest = look(path)
         found.append(Session(account, path, not reason, reason, digest))
     return found
 
@@ -88,6 +115,8 @@ def copy_folder(source: str, destination: str) -> None:
             status = os.lstat(os.path.join(directory, name))
             os.chown(os.path.join(target, name), status.st_uid, status.st_gid, follow_symlinks=False)
         for name in files:
+            if os.path.islink(os.path.join(target, name)):
+                continue
             descriptor = os.open(os.path.join(target, name), os.O_RDONLY)
             try:
                 os.fsync(descriptor)
@@ -96,23 +125,70 @@ def copy_folder(source: str, destination: str) -> None:
         fsync_directory(target)
 
 
+def beside(path: str, purpose: str) -> str:
+    """A free place on the same file system, hidden from a service that takes every folder for an account."""
+    place = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.{purpose}")
+    if os.path.isdir(place):
+        shutil.rmtree(place)
+    return place
+
+
+def swap_in(staged: str, path: str) -> None:
+    """Let the folder ``staged`` take the place of ``path``, which must be kept elsewhere already."""
+    aside = beside(path, "replaced")
+    if os.path.isdir(path):
+        os.rename(path, aside)
+    if staged:
+        os.rename(staged, path)
+    fsync_directory(os.path.dirname(path))
+    if os.path.isdir(aside):
+        shutil.rmtree(aside)
+
+
+def keep(journal: Journal, path: str, account: str, ending: str) -> str:
+    """Keep a copy of ``path`` with the run, under a name of its own; empty if there is nothing to keep.
+
+    Copied and not moved, because a move to another file system that is cut short leaves half a folder on each side.
+    """
+    if not os.path.isdir(path):
+        return ""
+    root = os.path.join(journal.directory, "replaced", COMPONENT)
+    make_private_directory(root)
+    name, number = account + ending, 1
+    while os.path.lexists(os.path.join(root, name)):
+        number += 1
+        name = f"{account}{ending}.{number}"
+    kept = os.path.join(root, name)
+    partial = beside(kept, "partial")
+    copy_folder(path, partial)
+    os.rename(partial, kept)
+    fsync_directory(root)
+    return kept
+
+
 def capture(session: Session, destination: str, attempts: int = 10) -> str:
     """Copy a session that its service may be writing; returns the digest of the copy.
 
     The copy counts only if the source had the same digest before and after and the copy validates; otherwise the
-    service wrote meanwhile and the copy is made again.
+    service wrote meanwhile and the copy is made again. An earlier copy stays until the new one is complete.
     """
-    make_private_directory(os.path.dirname(destination))
+    directory = os.path.dirname(destination)
+    make_private_directory(directory)
     for _attempt in range(attempts):
-        if os.path.exists(destination):
-            shutil.rmtree(destination)
-        before = tree_digest(session.path)
+        partial = beside(destination, "partial")
+        before = digest_of(session.path)
         try:
-            copy_folder(session.path, destination)
-        except FileNotFoundError:
+            copy_folder(session.path, partial)
+        except OSError as error:
+            # Either a file went away under the copy, which is tried again, or the copy cannot be made at all.
+            if before and before == digest_of(session.path):
+                shutil.rmtree(partial, ignore_errors=True)
+                raise RollbackError("A session cannot be copied", found=str(error), where=destination) from error
             continue
-        if before == tree_digest(session.path) == tree_digest(destination) and not validate(destination):
+        if before and before == digest_of(session.path) == tree_digest(partial) and not validate(partial):
+            swap_in(partial, destination)
             return before
+    shutil.rmtree(beside(destination, "partial"), ignore_errors=True)
     raise RollbackError(
         "A session changed during every attempt to copy it",
         found=f"{attempts} attempts",
@@ -123,28 +199,30 @@ def capture(session: Session, destination: str, attempts: int = 10) -> str:
 
 def restore(journal: Journal, session: Session, copy: str) -> None:
     """Put the captured session in place of a broken one, which is kept with the run. The service must be stopped."""
-    kept = os.path.join(journal.directory, "replaced", COMPONENT, session.account)
-    make_private_directory(os.path.dirname(kept))
-    staged = session.path + ".restored"
-    if os.path.exists(staged):
-        shutil.rmtree(staged)
+    reason = validate(copy)
+    if reason or not validate(session.path):
+        raise RollbackError(
+            "Only a valid copy may replace a session, and only a broken one",
+            found=reason or "the live session is valid",
+            where=session.path,
+        )
+    kept = keep(journal, session.path, session.account, "")
+    staged = beside(session.path, "restored")
     copy_folder(copy, staged)
     with journal.step(COMPONENT, "switch", session.account, {"path": session.path, "kept": kept}):
-        if os.path.exists(session.path):
-            shutil.move(session.path, kept)
-        os.rename(staged, session.path)
-        fsync_directory(os.path.dirname(session.path))
+        swap_in(staged, session.path)
 
 
 def revert(journal: Journal, account: str) -> bool:
-    """Put the replaced folder back; the one in place is kept as ``<kept>.undone``. False if nothing was replaced."""
+    """Put the replaced folder back; the one in place is kept as well. False if nothing was replaced."""
     steps = journal.to_undo(COMPONENT, account)
     for step in steps:
         path, kept = step.undo["path"], step.undo["kept"]
-        if os.path.exists(kept):
-            if os.path.exists(path):
-                shutil.move(path, kept + ".undone")
-            shutil.move(kept, path)
-            fsync_directory(os.path.dirname(path))
+        if digest_of(path) != digest_of(kept):
+            keep(journal, path, account, ".undone")
+            staged = beside(path, "restored") if kept else ""
+            if staged:
+                copy_folder(kept, staged)
+            swap_in(staged, path)
         journal.undone(step.seq)
     return bool(steps)

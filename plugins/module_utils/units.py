@@ -20,7 +20,9 @@ def parse(output: str, units: list[str]) -> dict[str, dict[str, Any]]:
     if len(blocks) != len(units):
         # Without this, a unit that systemd did not speak of would count as sound.
         raise RollbackError(
-            "systemd did not answer for every unit", found=f"{len(blocks)} of {len(units)}", next_step=" ".join(argv(units))
+            "systemd did not answer for every unit",
+            found=f"{len(blocks)} of {len(units)}",
+            next_step=" ".join(argv(units)),
         )
     found = {}
     for unit, block in zip(units, blocks):

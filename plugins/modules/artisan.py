@@ -8,7 +8,8 @@ module: artisan
 short_description: Run artisan commands of the live release as the application's user
 description:
   - Runs Laravel's command line in order and stops at the first command that fails.
-  - Refuses C(cache:clear) where the cache and the queue share a Redis database, because it flushes that database.
+  - Refuses C(cache:clear) and C(optimize:clear) where the cache and the queue share a Redis database, because they
+    flush it.
 version_added: 0.1.0
 options:
   path:
@@ -64,24 +65,40 @@ import os
 import shlex
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.campaign.rollback.plugins.module_utils.environment import parse, read
+from ansible_collections.campaign.rollback.plugins.module_utils.environment import parse, plain, read
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
+
+#: Commands that empty the application cache.
+FLUSHING = ("cache:clear", "optimize:clear")
+
+
+def split(commands):
+    """Arguments of each command."""
+    arguments = []
+    for command in commands:
+        try:
+            arguments.append(shlex.split(command))
+        except ValueError as error:
+            raise RollbackError("A command cannot be read", found=f"{command} ({error})", where="commands") from None
+        if not arguments[-1]:
+            raise RollbackError("A command is empty", where="commands")
+    return arguments
 
 
 def refuse_shared_flush(path, commands):
     """Raise if one of the commands would flush queued jobs together with the cache."""
-    if not any(command.split()[0] == "cache:clear" for command in commands):
+    if not any(command[0] in FLUSHING for command in commands):
         return
-    values = parse(read(os.path.join(path, ".env")))
-    if values.get("CACHE_DRIVER", values.get("CACHE_STORE")) != "redis":
+    values = {key: plain(raw) for key, raw in parse(read(os.path.join(path, ".env"))).items()}
+    if "redis" not in (values.get("CACHE_DRIVER"), values.get("CACHE_STORE")):
         return
     queue, cache = values.get("REDIS_DB", "0"), values.get("REDIS_CACHE_DB", "1")
     if queue == cache:
         raise RollbackError(
-            "cache:clear would delete queued jobs: cache and queue share a Redis database",
+            "Clearing the cache would delete queued jobs: cache and queue share a Redis database",
             found=f"REDIS_DB and REDIS_CACHE_DB are both {queue}",
             where=os.path.join(path, ".env"),
-            next_step="take cache:clear out of services_artisan",
+            next_step=f"take {' and '.join(FLUSHING)} out of services_artisan",
         )
 
 
@@ -97,9 +114,11 @@ def main() -> None:
     )
     params = module.params
     try:
-        refuse_shared_flush(params["path"], params["commands"])
-        for command in [] if module.check_mode else params["commands"]:
-            argv = ["runuser", "-u", params["user"], "--", params["php"], "artisan", *shlex.split(command), "--no-interaction"]
+        commands = split(params["commands"])
+        refuse_shared_flush(params["path"], commands)
+        for command in [] if module.check_mode else commands:
+            as_user = ["runuser", "-u", params["user"], "--"]
+            argv = [*as_user, params["php"], "artisan", *command, "--no-interaction"]
             status, output, error = module.run_command(argv, cwd=params["path"])
             if status:
                 lines = (error or output).strip().splitlines()
@@ -107,7 +126,7 @@ def main() -> None:
                     "artisan failed",
                     found=f"exit status {status}: {' '.join(lines[:2])[:200]}",
                     where=params["path"],
-                    next_step=f"php artisan {command}",
+                    next_step=f"php artisan {shlex.join(command)}",
                 )
     except RollbackError as error:
         module.fail_json(msg=str(error))

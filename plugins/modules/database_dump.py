@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Write a consistent, compressed dump of one schema."""
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
 from __future__ import annotations
 

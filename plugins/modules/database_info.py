@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Describe one schema of MariaDB or MySQL."""
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Check structure and consistency of a schema."""
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Load a dump into a schema of its own, or in place of the live one."""
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ description:
     have the recorded digest, and stay inside one schema (a dump of several databases is refused).
   - Then loads it into a schema created anew and compares the row counts. A load that fails leaves no schema behind.
   - With O(in_place=true) the tables and views of the live schema are replaced, which users notice; rows written since
-    the dump are only in O(undo_src) then, and nothing is carried over from them.
+    the dump are only in O(undo_src) then, but for what O(carry) names.
 options:
   schema:
     description:
@@ -47,6 +47,32 @@ options:
   undo_src:
     description: Dump of the state that O(in_place=true) replaces, verified before anything is touched.
     type: path
+  carry:
+    description:
+      - Live rows whose columns are kept over an in-place load, copied into the row of the same key afterwards.
+      - O(state=reverted) takes this from the journal.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      table:
+        description: Table; ignored if it is missing before or after the load.
+        type: str
+        required: true
+      key:
+        description: Columns that identify a row on both sides.
+        type: list
+        elements: str
+        default: [id]
+      when:
+        description: SQL condition on the live row, whose alias is C(live).
+        type: str
+        required: true
+      columns:
+        description: Columns to copy, as far as both sides have them; all common ones if empty.
+        type: list
+        elements: str
+        default: []
   run_id:
     description: Rollback run whose journal records an in-place load.
     type: str
@@ -109,6 +135,10 @@ load_s:
   description: Seconds of the load itself, without verifying and counting.
   type: float
   returned: success
+carried:
+  description: Per table of O(carry) the number of rows that were brought up to date after an in-place load.
+  type: dict
+  returned: success
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -119,6 +149,7 @@ from ansible_collections.campaign.rollback.plugins.module_utils.database_load im
     remove,
     revert_in_place,
 )
+from ansible_collections.campaign.rollback.plugins.module_utils.database_swap import CARRY_OPTIONS, Carry
 from ansible_collections.campaign.rollback.plugins.module_utils.dump import connection_arguments
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
 from ansible_collections.campaign.rollback.plugins.module_utils.journal import DEFAULT_STATE_DIR, Journal
@@ -134,6 +165,7 @@ def main() -> None:
             "expected_tables": {"type": "dict", "default": {}},
             "in_place": {"type": "bool", "default": False},
             "undo_src": {"type": "path"},
+            "carry": {"type": "list", "elements": "dict", "default": [], "options": CARRY_OPTIONS},
             "run_id": {"type": "str"},
             "state_dir": {"type": "path", "default": DEFAULT_STATE_DIR},
             "defaults_file": {"type": "path"},
@@ -165,6 +197,7 @@ def main() -> None:
                     schema,
                     given["expected_tables"],
                     given["sha256"],
+                    tuple(Carry.from_mapping(rule) for rule in given["carry"]),
                     check,
                 )
             else:

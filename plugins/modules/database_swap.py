@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Exchange the live tables for those of a shadow schema in one atomic rename."""
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
 from __future__ import annotations
 
@@ -158,16 +158,15 @@ auto_increment:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.campaign.rollback.plugins.module_utils.database import DEFAULT_SOCKET, Database
-from ansible_collections.campaign.rollback.plugins.module_utils.database_swap import Carry, Request, revert, swap
+from ansible_collections.campaign.rollback.plugins.module_utils.database_swap import (
+    CARRY_OPTIONS,
+    Carry,
+    Request,
+    revert,
+    swap,
+)
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
 from ansible_collections.campaign.rollback.plugins.module_utils.journal import DEFAULT_STATE_DIR, Journal
-
-CARRY_OPTIONS = {
-    "table": {"type": "str", "required": True},
-    "key": {"type": "list", "elements": "str", "default": ["id"], "no_log": False},
-    "when": {"type": "str", "required": True},
-    "columns": {"type": "list", "elements": "str", "default": []},
-}
 
 
 def main() -> None:

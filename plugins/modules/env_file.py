@@ -102,8 +102,9 @@ def restore(params, check_mode):
     if params["digest"] and sha256_file(params["copy"]) != params["digest"]:
         raise RollbackError("The copy of an environment file is not the one that was captured", where=params["copy"])
     live = environment.read(params["path"])
+    journal = Journal(params["run_id"], params["state_dir"])
     if live != wanted and not check_mode:
-        environment.restore(Journal(params["run_id"], params["state_dir"]), params["path"], params["copy"])
+        environment.restore(journal, params["path"], params["copy"])
     return live != wanted, live, wanted
 
 

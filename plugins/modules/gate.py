@@ -69,6 +69,7 @@ holder:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.campaign.rollback.plugins.module_utils import gates
+from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
 
 
 def main() -> None:
@@ -84,7 +85,12 @@ def main() -> None:
         supports_check_mode=True,
     )
     params = module.params
-    before = gates.holder(params["flag"])
+    try:
+        before = gates.holder(params["flag"])
+        if params["state"] == "closed":
+            gates.check(params["flag"])
+    except RollbackError as error:
+        module.fail_json(msg=str(error))
     after = params["run_id"] if params["state"] == "closed" else ""
     under_way = 0
     if not module.check_mode:

@@ -24,7 +24,9 @@ options:
     type: str
     required: true
   state:
-    description: V(switched) points O(path) at O(target), V(reverted) points every link of O(component) at what this run replaced.
+    description:
+      - V(switched) points O(path) at O(target).
+      - V(reverted) points every link of O(component) at what this run replaced.
     type: str
     choices: [switched, reverted]
     default: switched
@@ -57,17 +59,22 @@ EXAMPLES = r"""
 
 RETURN = r"""
 links:
-  description: Each link that was switched, with C(path), C(before) and C(after); C(before) is null if there was no link.
+  description:
+    - Each link that was switched, with C(path), C(before) and C(after).
+    - C(before) is null if there was no link.
   returned: success
   type: list
   elements: dict
-  sample: [{path: /srv/campaign/current, before: releases/20261121T170000Z-5d6e7f8, after: releases/20261114T101500Z-1a2b3c4}]
+  sample:
+    - path: /srv/campaign/current
+      before: releases/20261121T170000Z-5d6e7f8
+      after: releases/20261114T101500Z-1a2b3c4
 """
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
 from ansible_collections.campaign.rollback.plugins.module_utils.journal import Journal
-from ansible_collections.campaign.rollback.plugins.module_utils.links import current_target, revert, switch
+from ansible_collections.campaign.rollback.plugins.module_utils.links import check, current_target, revert, switch
 
 
 def main() -> None:
@@ -88,10 +95,12 @@ def main() -> None:
     try:
         journal = Journal(params["run_id"], params["state_dir"])
         if params["state"] == "switched":
-            wanted = [(params["path"], params["target"])]
+            check(params["path"], params["target"])
+            wanted = {params["path"]: params["target"]}
         else:
-            wanted = [(step.undo["path"], step.undo["target"]) for step in journal.to_undo(component)]
-        links = [{"path": path, "before": current_target(path), "after": target} for path, target in wanted]
+            # Newest first, so that of several switches of one link the target before the first one remains.
+            wanted = {step.undo["path"]: step.undo["target"] for step in journal.to_undo(component)}
+        links = [{"path": path, "before": current_target(path), "after": target} for path, target in wanted.items()]
         links = [link for link in links if link["before"] != link["after"]]
         if not module.check_mode:
             if params["state"] == "reverted":

@@ -8,8 +8,8 @@ module: pm2
 short_description: Stop and start a process under pm2, and prove what runs
 description:
   - Drives the pm2 of one user by process name.
-  - O(state=restarted) starts the process afresh from its ecosystem file, because a reload ignores a changed script, working
-    directory or environment, and returns the new process id and the directory it really runs in.
+  - O(state=restarted) starts the process afresh from its ecosystem file, because a reload ignores a changed script,
+    working directory or environment, and returns the new process id and the directory it really runs in.
 version_added: 0.1.0
 options:
   name:
@@ -28,7 +28,10 @@ options:
     description: Ecosystem file. Required with O(state=restarted).
     type: path
   state:
-    description: V(inspected) only looks, V(stopped) stops and keeps the entry, V(restarted) starts afresh and saves the table.
+    description:
+      - V(inspected) only looks.
+      - V(stopped) stops and keeps the entry.
+      - V(restarted) starts afresh and saves the table.
     type: str
     choices: [inspected, stopped, restarted]
     default: inspected
@@ -108,12 +111,14 @@ def main() -> None:
     pm2 = Pm2(lambda argv: module.run_command(argv, cwd="/"), params["user"], params["home"])
     try:
         before = after = pm2.find(name)
-        changed = state == "restarted" or (state == "stopped" and before is not None and before.status == "online")
+        changed = state == "restarted" or (state == "stopped" and before is not None and not before.at_rest)
         if changed and not module.check_mode:
             if state == "stopped":
                 pm2.stop(name)
             else:
-                pm2.start_afresh(name, params["ecosystem"], known=before is not None)
+                if before is not None:
+                    pm2.forget(name)
+                pm2.start(name, params["ecosystem"])
                 pm2.save(params["home"])
             after = pm2.find(name)
             if state == "restarted" and (after is None or after.status != "online"):
@@ -123,6 +128,8 @@ def main() -> None:
                     where=name,
                     next_step=f"pm2 logs {name}",
                 )
+            if state == "stopped" and after is not None and not after.at_rest:
+                raise RollbackError("The process did not stop", found=after.status, where=name)
     except RollbackError as error:
         module.fail_json(msg=str(error))
     module.exit_json(

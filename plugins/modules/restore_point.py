@@ -14,7 +14,8 @@ options:
   manifest:
     description:
       - The manifest, schema 1.
-      - It must have C(schema), C(id), C(taken_at), C(taken_by), C(environment), C(application), C(database) and C(known_good).
+      - It must have C(schema), C(id), C(taken_at), C(taken_by), C(environment), C(application), C(database) and
+        C(known_good).
     type: dict
     required: true
   state_dir:

@@ -8,8 +8,8 @@ module: restore_point_info
 short_description: Find the restore point that an operator means
 description:
   - Resolves a restore point id, a date or V(latest) to one manifest, on the state host, once for the whole fleet.
-  - A date that no restore point answers to is looked up among the plain dumps that operators keep, and a restore point is
-    assembled from the dump and O(commit).
+  - A date that no restore point answers to is looked up among the plain dumps that operators keep, and a restore point
+    is assembled from the dump and O(commit).
 version_added: 0.1.0
 options:
   target:

@@ -46,7 +46,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 services:
-  description: For each unit whether it C(exists) and is C(active), the main process C(pid), its C(directory) with links resolved.
+  description:
+    - For each unit whether it C(exists) and is C(active).
+    - Also the main process C(pid), and its C(directory) with links resolved.
   returned: success
   type: dict
 missing:
@@ -68,6 +70,7 @@ live:
 import os
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
 from ansible_collections.campaign.rollback.plugins.module_utils.units import argv, parse
 
 
@@ -91,7 +94,10 @@ def main() -> None:
     services = {}
     if units:
         _status, output, _error = module.run_command(argv(units), check_rc=True)
-        services = parse(output, units)
+        try:
+            services = parse(output, units)
+        except RollbackError as error:
+            module.fail_json(msg=str(error))
         for service in services.values():
             service["directory"] = directory_of(service["pid"])
     module.exit_json(

@@ -25,7 +25,9 @@ options:
     description: Directory with the captured folders. Required with O(state=captured) and O(state=restored).
     type: path
   run_id:
-    description: Rollback run on whose behalf folders are replaced. Required with O(state=restored) and O(state=reverted).
+    description:
+      - Rollback run on whose behalf folders are replaced.
+      - Required with O(state=restored) and O(state=reverted).
     type: str
   state_dir:
     description: Directory that keeps journals and restore points on this host.
@@ -67,7 +69,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 sessions:
-  description: Each account with C(valid), C(reason) and C(digest), as found before any change.
+  description:
+    - Each account with C(valid), C(reason) and C(digest), as found before any change.
+    - With O(state=captured), C(digest) is that of the copy, because a running service may have written meanwhile.
   returned: success
   type: dict
   sample: {sales: {valid: true, reason: "", digest: 5e88...}}
@@ -119,7 +123,7 @@ def apply(params, touched):
     """Bring the selected sessions to the wanted state."""
     for session in touched:
         if params["state"] == "captured":
-            sessions.capture(session, os.path.join(params["copies"], session.account))
+            session.digest = sessions.capture(session, os.path.join(params["copies"], session.account))
         elif params["state"] == "restored":
             journal = Journal(params["run_id"], params["state_dir"])
             sessions.restore(journal, session, os.path.join(params["copies"], session.account))
@@ -157,8 +161,9 @@ def main() -> None:
     except RollbackError as error:
         module.fail_json(msg=str(error))
     names = [session.account for session in touched]
+    done = f"{params['state']} from a copy"
     before = {s.account: "valid" if s.valid else s.reason for s in found}
-    after = {account: f"{params['state']} from a copy" if account in names else text for account, text in before.items()}
+    after = {account: done if account in names else text for account, text in before.items()}
     module.exit_json(
         changed=bool(touched),
         sessions={s.account: {"valid": s.valid, "reason": s.reason, "digest": s.digest} for s in found},

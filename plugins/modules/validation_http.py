@@ -8,7 +8,8 @@ module: validation_http
 short_description: Run declared HTTP checks concurrently and return a verdict for each
 description:
   - Sends every check to every address at the same time and judges status, time and content.
-  - Runs on the controller, so that it sees what a user would see. It never fails because a check failed; the caller decides.
+  - Runs on the controller, so that it sees what a user would see.
+  - It never fails because a check failed; the caller decides.
 version_added: 0.1.0
 options:
   urls:
@@ -17,9 +18,10 @@ options:
     required: true
   checks:
     description:
-      - Checks with C(name) and C(path), and optionally C(method), C(headers), C(body) (sent as JSON), C(status) (one or a list),
-        C(contains), C(absent), C(json) (dotted path to wanted value), C(max_s), C(token) (send O(secret_headers)),
-        C(rollback_only) (checked only after a rollback) and C(baseline) (its time belongs to the baseline).
+      - Checks with C(name) and C(path), and optionally C(method), C(headers), C(body) (sent as JSON), C(status) (one or
+        a list), C(contains), C(absent), C(json) (dotted path to wanted value), C(max_s), C(token) (send
+        O(secret_headers)), C(rollback_only) (checked only after a rollback) and C(baseline) (its time belongs to the
+        baseline).
     type: list
     elements: dict
     required: true
@@ -45,7 +47,8 @@ options:
     default: 15
 attributes:
   check_mode:
-    description: Runs the checks that only read (GET and HEAD, and those that must be refused).
+    description: Runs the checks that only read.
+    details: These are GET and HEAD, and requests that must be refused.
     support: partial
   diff_mode:
     description: Reads only.
@@ -112,7 +115,7 @@ def ask(client, url, check):
     began = time.monotonic()
     try:
         answer = client.request(check.method, url + check.path, headers=check.headers, json=check.body)
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
         return f"no answer: {type(error).__name__}", time.monotonic() - began
     seconds = time.monotonic() - began
     return http_checks.judge(check, answer.status_code, answer.text, seconds), seconds
@@ -123,7 +126,7 @@ def main() -> None:
         argument_spec={
             "urls": {"type": "dict", "required": True},
             "checks": {"type": "list", "elements": "dict", "required": True},
-            "headers": {"type": "dict", "default": {}},
+            "headers": {"type": "dict", "default": {}, "no_log": True},
             "secret_headers": {"type": "dict", "default": {}, "no_log": True},
             "after_rollback": {"type": "bool", "default": False},
             "samples": {"type": "int", "default": 1},
@@ -141,10 +144,11 @@ def main() -> None:
     checks = [
         check
         for check in checks
-        if (params["after_rollback"] or not check.rollback_only)
-        and not (module.check_mode and check.method not in ("GET", "HEAD") and 200 in check.status)
+        if (params["after_rollback"] or not check.rollback_only) and (check.reads_only or not module.check_mode)
     ]
-    client = httpx.Client(headers=params["headers"], timeout=params["timeout_s"], follow_redirects=False, trust_env=False)
+    client = httpx.Client(
+        headers=params["headers"], timeout=params["timeout_s"], follow_redirects=False, trust_env=False
+    )
     rounds = [
         (target, url, check)
         for target, url in params["urls"].items()
@@ -155,7 +159,9 @@ def main() -> None:
         answers = list(pool.map(lambda item: ask(client, item[1], item[2]), rounds))
     results, times = {}, {}
     for (target, _url, check), (detail, seconds) in zip(rounds, answers):
-        entry = results.setdefault((target, check.name), {"name": check.name, "target": target, "detail": "", "seconds": 0})
+        entry = results.setdefault(
+            (target, check.name), {"name": check.name, "target": target, "detail": "", "seconds": 0}
+        )
         entry["detail"] = entry["detail"] or detail
         entry["seconds"] = round(max(entry["seconds"], seconds), 3)
         if check.baseline and not detail:

@@ -1,0 +1,65 @@
+# Two targets do everything: `make drill` and `make test`. Both install what is missing and say so.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+VENV := .venv
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
+LEVEL ?= full
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: $(VENV)/.complete ## Install what drills and tests need: apt packages and a virtual environment
+
+$(VENV)/.complete: requirements.txt requirements-dev.txt tests/install-packages
+	tests/install-packages
+	python3 -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --requirement requirements-dev.txt
+	touch $@
+
+.PHONY: up
+up: setup ## Bring up the drill system: containers, release v1, data
+	drill/bin/up
+
+.PHONY: drill
+drill: setup ## Break the drill system, roll it back under traffic, undo, show the evidence (LEVEL=full)
+	drill/bin/up --fresh
+	python drill/scenario/run.py $(LEVEL)
+
+.PHONY: down
+down: setup ## Remove the drill system's containers
+	ansible-playbook -i inventories/drill drill/destroy.yml
+
+.PHONY: lint
+lint: setup ## Lint playbooks, roles, plugins and Python
+	yamllint --strict .
+	ansible-lint --offline
+	ruff check .
+	ruff format --check .
+	mypy
+	tests/sanity.sh
+
+.PHONY: unit
+unit: setup ## Unit tests
+	pytest tests/unit
+
+.PHONY: integration
+integration: setup ## Integration tests against a real database server
+	pytest tests/integration
+
+.PHONY: molecule
+molecule: setup ## Drill of a whole rollback with Molecule
+	drill/bin/ensure-engine
+	drill/bin/build-images
+	molecule test --scenario-name default
+
+.PHONY: test
+test: lint unit integration molecule ## Everything that CI runs
+
+.PHONY: clean
+clean: down ## Remove what drills and tests left behind
+	rm -rf artifacts drill/.cache drill/.state .ansible .hypothesis

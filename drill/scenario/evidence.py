@@ -1,0 +1,94 @@
+"""From what was observed to the evidence file: pure functions over samples and events."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from traffic import Sample
+
+SCHEMA = 1
+PHASE = re.compile(r"^\(\d+/\d+\) ([A-Z]+)")
+
+
+def window(samples: Iterable[Sample], began: float, ended: float) -> list[Sample]:
+    """Samples sent between two moments."""
+    return [sample for sample in samples if began <= sample.at <= ended]
+
+
+def outage(samples: Iterable[Sample]) -> float:
+    """Longest span, in seconds, in which some host served nobody.
+
+    From the moment a request failed until the next one that was served, per host; the worst host counts. A host that
+    fails a share of its requests but serves the others in between is slow or faulty, not out.
+    """
+    worst = 0.0
+    by_host: dict[str, list[Sample]] = {}
+    for sample in samples:
+        by_host.setdefault(sample.host, []).append(sample)
+    for visits in by_host.values():
+        down_since: float | None = None
+        for visit in sorted(visits, key=lambda sample: sample.at):
+            if visit.ok and down_since is not None:
+                worst = max(worst, visit.at + visit.seconds - down_since)
+                down_since = None
+            elif not visit.ok and down_since is None:
+                down_since = visit.at
+    return round(worst, 2)
+
+
+def seconds_of(event: dict[str, Any]) -> float:
+    """Unix time at which an ansible-runner event was made."""
+    return datetime.datetime.fromisoformat(event["created"].replace("Z", "+00:00")).timestamp()
+
+
+def phases(events: list[dict[str, Any]], ended: float) -> dict[str, float]:
+    """Seconds from the first play of each numbered phase to the first of the next, from the event stream's clock."""
+    starts: list[tuple[str, float]] = []
+    for event in events:
+        found = PHASE.match(event.get("event_data", {}).get("play", "")) if event["event"] == "playbook_on_play_start" else None
+        if found and (not starts or starts[-1][0] != found[1].lower()):
+            starts.append((found[1].lower(), seconds_of(event)))
+    ends = [at for _name, at in starts[1:]] + [ended]
+    return {name: round(end - at, 2) for (name, at), end in zip(starts, ends)}
+
+
+def results(events: list[dict[str, Any]], action: str) -> list[dict[str, Any]]:
+    """What a module returned, each time it ran for real."""
+    return [
+        event["event_data"]["res"]
+        for event in events
+        if event["event"] == "runner_on_ok" and event["event_data"].get("resolved_action") == action
+    ]
+
+
+def build(level: str, observed: dict[str, Any]) -> dict[str, Any]:
+    """The evidence of one rollback from what was observed about it."""
+    samples = window(observed["samples"], observed["began"], observed["ended"])
+    loads = results(observed["events"], "campaign.rollback.database_load")
+    swaps = results(observed["events"], "campaign.rollback.database_swap")
+    return {
+        "schema": SCHEMA,
+        "level": level,
+        "verdict": observed["verdict"],
+        "rto_s": round(observed["ended"] - observed["began"], 1),
+        "outage_s": outage(samples),
+        "requests": len(samples),
+        "failed_requests": sum(not sample.ok for sample in samples),
+        "rows_lost": observed["rows_lost"],
+        "duplicate_sends": observed["duplicate_sends"],
+        "phases": phases(observed["events"], observed["ended"]),
+        "checks": {
+            "passed": sum(check["passed"] for check in observed["checks"]),
+            "failed": sum(not check["passed"] for check in observed["checks"]),
+        },
+        "database": {
+            "strategy": observed["strategy"],
+            "bytes": max((load.get("bytes", 0) for load in loads), default=0),
+            "load_s": max((load.get("load_s", 0) for load in loads), default=0),
+            "swap_s": max((swap.get("swap_s", 0) for swap in swaps), default=0),
+        },
+        "budget_s": observed["budget_s"],
+    }

@@ -1,0 +1,188 @@
+#!/usr/bin/python
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: service_group
+short_description: Hold, switch and resume all services of a host
+description:
+  - Does for all services of one host at once what a phase of a rollback asks of them, because users wait for some of
+    it.
+  - O(state=held) stops what changes data by itself. systemd waits until a worker has finished its job.
+  - O(state=switched) sets queued jobs aside, empties the application's own cache, reloads the servers and starts the
+    pm2 process afresh on what is live.
+  - O(state=reverted) does the same after an undo, and puts the queued jobs back.
+  - O(state=resumed) starts what was held.
+version_added: 0.1.0
+extends_documentation_fragment:
+  - campaign.rollback.run
+options:
+  writers:
+    description: systemd units that change data by themselves, such as queue workers and the scheduler's timer.
+    type: list
+    elements: str
+    default: []
+  reload:
+    description: systemd units that are reloaded, in this order.
+    type: list
+    elements: str
+    default: []
+  restart:
+    description: systemd units that are restarted first.
+    type: list
+    elements: str
+    default: []
+  pm2:
+    description:
+      - Process under pm2.
+      - It is forgotten when held and started from its file, because pm2 keeps what it knows.
+    type: dict
+    suboptions:
+      name:
+        description: Process name.
+        type: str
+        required: true
+      user:
+        description: User who owns the pm2 daemon.
+        type: str
+        required: true
+      home:
+        description: C(PM2_HOME) of that user.
+        type: path
+        required: true
+      ecosystem:
+        description: Ecosystem file.
+        type: path
+        required: true
+  queue:
+    description: Redis keys of this host's server that hold queued jobs.
+    type: dict
+    suboptions:
+      database:
+        description: Number of the Redis database.
+        type: int
+        default: 0
+      keys:
+        description: Full names of the keys.
+        type: list
+        elements: str
+        required: true
+  cache:
+    description:
+      - The application's own cache on this host's Redis server.
+      - Nothing but the keys of the pattern is deleted.
+    type: dict
+    suboptions:
+      database:
+        description: Number of the Redis database.
+        type: int
+        required: true
+      pattern:
+        description: Pattern of the keys, such as V(campaign_cache:*).
+        type: str
+        required: true
+  state:
+    description: What the services shall do.
+    type: str
+    choices: [held, switched, reverted, resumed]
+    required: true
+attributes:
+  check_mode:
+    description: Says that it would act.
+    support: full
+  diff_mode:
+    description: Running processes have no text to compare.
+    support: none
+  idempotent:
+    description: Reloads and pm2 starts happen each time; what is held, set aside, put back or resumed already stays so.
+    support: partial
+  platform:
+    description: Linux with systemd and C(runuser).
+    platforms: posix
+    support: full
+author:
+  - campaign.rollback engineers (@campaign)
+"""
+
+EXAMPLES = r"""
+- name: Let the servers take over the restored code
+  campaign.rollback.service_group:
+    run_id: 20261121T174500Z
+    reload: [php8.2-fpm.service, nginx.service]
+    state: switched
+"""
+
+RETURN = r"""
+state:
+  description: The state asked for.
+  returned: success
+  type: str
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.campaign.rollback.plugins.module_utils import service_group
+from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
+from ansible_collections.campaign.rollback.plugins.module_utils.journal import Journal
+from ansible_collections.campaign.rollback.plugins.module_utils.pm2 import Pm2
+
+PM2 = {
+    "name": {"type": "str", "required": True},
+    "user": {"type": "str", "required": True},
+    "home": {"type": "path", "required": True},
+    "ecosystem": {"type": "path", "required": True},
+}
+QUEUE = {
+    "database": {"type": "int", "default": 0},
+    "keys": {"type": "list", "elements": "str", "required": True, "no_log": False},
+}
+CACHE = {"database": {"type": "int", "required": True}, "pattern": {"type": "str", "required": True}}
+
+
+def act(module, run):
+    """Bring the services to the state asked for."""
+    params = module.params
+    journal = Journal(params["run_id"], params["state_dir"])
+    process = params["pm2"] or {"name": "", "user": "", "home": "", "ecosystem": ""}
+    pm2 = Pm2(run, process["user"], process["home"]) if params["pm2"] else None
+    if params["state"] == "held":
+        service_group.hold(run, params["writers"], pm2, process["name"])
+    elif params["state"] == "resumed":
+        service_group.resume(run, params["writers"], pm2, process["home"])
+    else:
+        if params["queue"] and params["state"] == "switched":
+            service_group.set_queue_aside(run, journal, params["queue"]["database"], params["queue"]["keys"])
+        elif params["queue"]:
+            service_group.put_queue_back(run, journal)
+        if params["cache"]:
+            cache = params["cache"]
+            service_group.evaluate(run, cache["database"], service_group.DELETE_KEYS, [], [cache["pattern"]])
+        service_group.take_over(run, params["restart"], params["reload"], pm2, process["name"], process["ecosystem"])
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "writers": {"type": "list", "elements": "str", "default": []},
+            "reload": {"type": "list", "elements": "str", "default": []},
+            "restart": {"type": "list", "elements": "str", "default": []},
+            "pm2": {"type": "dict", "options": PM2},
+            "queue": {"type": "dict", "options": QUEUE},
+            "cache": {"type": "dict", "options": CACHE},
+            "state": {"type": "str", "choices": ["held", "switched", "reverted", "resumed"], "required": True},
+            "run_id": {"type": "str", "required": True},
+            "state_dir": {"type": "path", "default": "/var/lib/rollback"},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        if not module.check_mode:
+            # A directory that every user may enter: the caller's may be closed to the user of pm2.
+            act(module, lambda argv: module.run_command(argv, cwd="/"))
+    except RollbackError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(changed=True, state=module.params["state"])
+
+
+if __name__ == "__main__":
+    main()

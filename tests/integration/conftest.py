@@ -1,0 +1,155 @@
+"""A private MariaDB server for the tests of this directory: own data directory, socket only."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+import pytest
+from ansible_collections.campaign.rollback.plugins.module_utils.database import Database, quote
+from ansible_collections.campaign.rollback.plugins.module_utils.dump import (
+    connection_arguments,
+    dump_command,
+    write_dump,
+)
+from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
+from ansible_collections.campaign.rollback.plugins.module_utils.journal import Journal
+
+ROOT = pathlib.Path(__file__).parents[2]
+RUN_ID = "20261121T174500Z"
+
+# The shapes that matter: a foreign key, a self-stamping and a generated column, a unique string, bytes.
+TABLES = """
+CREATE TABLE {0}.campaigns (
+  id BIGINT UNSIGNED AUTO_INCREMENT PRIMARY KEY, name VARCHAR(200) NOT NULL, note TEXT NULL, raw VARBINARY(300) NULL,
+  shout VARCHAR(200) AS (UPPER(name)) VIRTUAL
+) DEFAULT CHARSET utf8mb4;
+CREATE TABLE {0}.campaign_logs (
+  id BIGINT UNSIGNED AUTO_INCREMENT PRIMARY KEY, campaign_id BIGINT UNSIGNED NOT NULL,
+  message_id CHAR(36) NOT NULL UNIQUE, status VARCHAR(20) NOT NULL DEFAULT 'pending', sent_at TIMESTAMP NULL,
+  touched TIMESTAMP NOT NULL DEFAULT '2020-01-01 00:00:00' ON UPDATE CURRENT_TIMESTAMP,
+  FOREIGN KEY (campaign_id) REFERENCES {0}.campaigns (id) ON DELETE CASCADE
+) DEFAULT CHARSET utf8mb4;
+CREATE TABLE {0}.migrations (
+  id INT UNSIGNED AUTO_INCREMENT PRIMARY KEY, migration VARCHAR(255) NOT NULL, batch INT NOT NULL
+);
+CREATE TABLE {0}.sessions (id VARCHAR(40) PRIMARY KEY, payload TEXT NOT NULL);
+INSERT INTO {0}.campaigns (name) VALUES ('first'), ('second');
+INSERT INTO {0}.campaign_logs (campaign_id, message_id) SELECT 1 + seq % 2, CONCAT('m', seq) FROM {0}.seq_1_to_40;
+INSERT INTO {0}.migrations (migration, batch) VALUES ('2021_01_01_create_campaigns', 1);
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Server:
+    """How to reach the private server."""
+
+    socket: str
+
+    def connect(self, **options):
+        return Database(socket=self.socket, **options)
+
+    @property
+    def arguments(self):
+        return connection_arguments(None, self.socket)
+
+    def dump(self, schema, path):
+        return write_dump(dump_command("mariadb", self.arguments, schema), str(path))
+
+
+@pytest.fixture(scope="session")
+def server():
+    for program in ("mariadbd", "mariadb-install-db", "mariadb-dump", "zstd"):
+        if not shutil.which(program, path=os.environ["PATH"] + ":/usr/sbin"):
+            pytest.fail(f"{program} is missing; these tests need the packages mariadb-server, mariadb-client and zstd")
+    user = subprocess.run(["id", "-un"], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+    # Not pytest's own directory: a socket's path is limited to about 100 characters.
+    base = pathlib.Path(tempfile.mkdtemp(prefix="rollback-db-"))
+    data, socket = base / "data", base / "s"
+    log = base / "server.log"
+    subprocess.run(
+        ["mariadb-install-db", "--no-defaults", f"--datadir={data}", f"--user={user}", "--skip-test-db"]
+        + ["--auth-root-authentication-method=socket", f"--auth-root-socket-user={user}"],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    options = [f"--datadir={data}", f"--socket={socket}", f"--user={user}", f"--log-error={log}", "--skip-networking"]
+    options += ["--innodb-buffer-pool-size=64M", "--innodb-log-file-size=16M"]
+    daemon = shutil.which("mariadbd", path=os.environ["PATH"] + ":/usr/sbin")
+    process = subprocess.Popen([daemon, "--no-defaults", *options])
+    try:
+        while True:
+            try:
+                Database(socket=str(socket))
+                break
+            except RollbackError:
+                if process.poll() is not None:
+                    pytest.fail(f"mariadbd ended with {process.returncode}: {log.read_text()[-2000:]}")
+                time.sleep(0.05)
+        yield Server(str(socket))
+    finally:
+        process.terminate()
+        process.wait()
+        shutil.rmtree(base)
+
+
+@pytest.fixture
+def db(server):
+    with server.connect() as connection:
+        _drop_all(connection)
+        yield connection
+        _drop_all(connection)
+
+
+def _drop_all(connection):
+    connection.run("SET SESSION foreign_key_checks=0")
+    for (name,) in connection.rows("SELECT SCHEMA_NAME FROM information_schema.SCHEMATA"):
+        if name not in ("mysql", "sys", "information_schema", "performance_schema"):
+            connection.run(f"DROP DATABASE {quote(name)}")
+    connection.run("SET SESSION foreign_key_checks=1")
+
+
+@pytest.fixture
+def fill(db):
+    """Create a schema with the usual tables and rows."""
+
+    def fill_schema(name="blazz"):
+        db.run(f"CREATE DATABASE {quote(name)} CHARACTER SET utf8mb4")
+        for statement in TABLES.format(quote(name)).split(";\n"):
+            if statement.strip():
+                db.run(statement)
+        return name
+
+    return fill_schema
+
+
+@pytest.fixture
+def journal(tmp_path):
+    return Journal(RUN_ID, str(tmp_path / "state"))
+
+
+@pytest.fixture
+def module(server, tmp_path):
+    """Run a module the way Ansible's wrapper does: arguments as JSON on standard input."""
+
+    def run(name, check=False, state_dir=False, **arguments):
+        arguments.update(login_unix_socket=server.socket, _ansible_check_mode=check)
+        if state_dir:
+            arguments.update(run_id=RUN_ID, state_dir=str(tmp_path / "state"))
+        process = subprocess.run(
+            [sys.executable, "-m", f"ansible_collections.campaign.rollback.plugins.modules.{name}"],
+            input=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}),
+            stdout=subprocess.PIPE,
+            text=True,
+            env=dict(os.environ, PYTHONPATH=str(ROOT / "collections")),
+        )
+        return json.loads(process.stdout)
+
+    return run

@@ -1,0 +1,124 @@
+"""database_info and database_integrity against a real server."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.campaign.rollback.plugins.module_utils.database import schema_info, table_digests
+from ansible_collections.campaign.rollback.plugins.module_utils.database_integrity import run_checks
+from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
+
+
+def test_info_describes_a_schema(db, fill, module):
+    fill()
+    db.run("CREATE DATABASE other")
+    db.run(
+        "CREATE TABLE other.x (id INT PRIMARY KEY, c BIGINT UNSIGNED, CONSTRAINT fk FOREIGN KEY (c) REFERENCES"
+        " blazz.campaigns (id))"
+    )
+    db.run("CREATE VIEW blazz.v AS SELECT id FROM blazz.campaigns")
+    db.run("CREATE TRIGGER blazz.t BEFORE INSERT ON blazz.campaigns FOR EACH ROW SET NEW.name = NEW.name")
+    db.run("CREATE PROCEDURE blazz.p() SELECT 1")
+    db.run("CREATE EVENT blazz.e ON SCHEDULE EVERY 1 DAY DO SELECT 1")
+    found = module("database_info", schema="blazz")
+    assert found["engine"] == "mariadb"
+    assert {name: table["rows"] for name, table in found["tables"].items()} == {
+        "campaign_logs": 40,
+        "campaigns": 2,
+        "migrations": 1,
+        "sessions": 0,
+    }
+    assert found["tables"]["campaigns"]["auto_increment"] == 3
+    assert found["tables"]["sessions"]["auto_increment"] is None
+    assert found["migrations"] == ["2021_01_01_create_campaigns"]
+    assert found["objects"] == {"triggers": ["t"], "views": ["v"], "routines": ["p"], "events": ["e"], "sequences": []}
+    assert found["foreign_keys"] == [{"name": "fk", "table": "other.x", "references": "blazz.campaigns"}]
+    assert found["free_bytes"] > 0
+    assert not found["changed"]
+
+
+def test_a_missing_schema_is_reported_not_invented(db, module):
+    found = module("database_info", schema="nowhere", rows=False)
+    assert (found["exists"], found["tables"], found["migrations"]) == (False, {}, None)
+
+
+def test_digests_tell_structures_apart_and_copies_not(db, fill):
+    fill()
+    fill("copy")
+    before = table_digests(db, "blazz")
+    assert before == table_digests(db, "copy")
+    seen = [before["campaign_logs"]]
+    for change in ("ADD KEY (status)", "MODIFY status VARCHAR(21)", "DROP FOREIGN KEY campaign_logs_ibfk_1"):
+        db.run(f"ALTER TABLE blazz.campaign_logs {change}")
+        seen.append(table_digests(db, "blazz")["campaign_logs"])
+    assert len(set(seen)) == 4
+    assert table_digests(db, "blazz")["campaigns"] == before["campaigns"]
+
+
+def test_a_long_transaction_is_listed_without_its_text(server, db, fill):
+    fill()
+    with server.connect() as other:
+        other.run("START TRANSACTION")
+        other.run("UPDATE blazz.campaigns SET name = 'secret text'")
+        listed = schema_info(db, "blazz", rows=False, long_transaction_s=0)["long_transactions"]
+        assert [entry["id"] for entry in listed] == [other.value("SELECT CONNECTION_ID()")]
+        assert "secret" not in str(listed)
+
+
+def test_integrity_gives_a_verdict_per_check(db, fill, module):
+    fill()
+    db.run("SET SESSION foreign_key_checks=0")
+    db.run("INSERT INTO blazz.campaign_logs (campaign_id, message_id) VALUES (99, 'orphan')")
+    digest = table_digests(db, "blazz")["campaigns"]
+    orphan = {"table": "campaign_logs", "column": "campaign_id", "references_table": "campaigns"}
+    found = module(
+        "database_integrity",
+        schema="blazz",
+        expected={
+            "tables": {"campaigns": {"digest": digest}, "gone": {"digest": "x"}},
+            "absent_tables": ["campaign_hybrid_options"],
+            "absent_columns": ["campaigns.name"],
+        },
+        assertions=[
+            {"name": "two campaigns", "query": "SELECT COUNT(*) FROM campaigns", "expect": 2},
+            {"name": "broken", "query": "SELECT nonsense FROM campaigns", "expect": 1},
+        ],
+        orphans=[orphan],
+    )
+    verdicts = {entry["name"]: entry["passed"] for entry in found["checks"]}
+    assert verdicts == {
+        "schema blazz has tables": True,
+        "structure of campaigns": True,
+        "structure of gone": False,
+        "no table campaign_hybrid_options": True,
+        "no column campaigns.name": False,
+        "campaign_logs.campaign_id refers to campaigns.id": False,
+        "two campaigns": True,
+        "broken": False,
+    }
+    assert (found["checks_passed"], found["checks_failed"]) == (4, 4)
+    assert found["threads_connected"] >= 1
+
+
+@pytest.mark.parametrize("query", ["DELETE FROM campaigns", "DROP TABLE sessions", "CREATE TABLE x (id INT)"])
+def test_an_assertion_cannot_change_anything(server, db, fill, query):
+    fill()
+    with server.connect(read_only=True) as reader:
+        found = run_checks(reader, "blazz", {}, [{"name": "n", "query": query, "expect": "2"}], [])
+    assert found["checks_failed"] == 1
+    assert db.value("SELECT COUNT(*) FROM blazz.campaigns") == 2
+    assert len(table_digests(db, "blazz")) == 4
+
+
+def test_a_query_that_takes_too_long_has_not_passed(server, db, fill):
+    fill()
+    with server.connect(read_only=True, statement_s=1) as reader:
+        query = "SELECT COUNT(*) FROM seq_1_to_1000000 a, seq_1_to_1000000 b"
+        found = run_checks(reader, "blazz", {}, [{"name": "endless", "query": query, "expect": "0"}], [])
+    assert "1969" in found["checks"][-1]["detail"]
+
+
+def test_a_server_that_is_not_there_is_one_clear_error(tmp_path):
+    from ansible_collections.campaign.rollback.plugins.module_utils.database import Database
+
+    with pytest.raises(RollbackError, match="No connection to the database"):
+        Database(socket=str(tmp_path / "none"))

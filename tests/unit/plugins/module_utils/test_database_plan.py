@@ -1,0 +1,153 @@
+"""Planning of a swap and verdicts about a structure, without a server."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.campaign.rollback.plugins.module_utils.database import Column, ForeignKey, Table, quote
+from ansible_collections.campaign.rollback.plugins.module_utils.database_integrity import (
+    check,
+    orphan_sql,
+    structure_checks,
+)
+from ansible_collections.campaign.rollback.plugins.module_utils.database_load import differences, is_expendable
+from ansible_collections.campaign.rollback.plugins.module_utils.database_swap import (
+    Carry,
+    Plan,
+    auto_increments,
+    carry_sql,
+    refusals,
+    restored_name,
+)
+from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
+from hypothesis import given
+from hypothesis import strategies as st
+
+NAMES = st.text(alphabet="`ab.;%'\\ -é", min_size=1, max_size=20).filter(lambda name: name.strip() == name)
+NOTHING = {"live": {"triggers": [], "views": []}, "shadow": {"triggers": [], "views": []}}
+
+
+def column(name, extra="", kind="bigint(20) unsigned", expression=""):
+    return name, Column(name, kind, False, None, extra, None, None, expression)
+
+
+@given(st.lists(NAMES, unique=True, max_size=5), st.lists(NAMES, unique=True, min_size=1, max_size=5))
+def test_the_rename_frees_every_name_before_it_is_taken(out, into):
+    plan = Plan("live", "shadow", "attic", tuple(out), tuple(into))
+    expected = [f"`live`.{quote(name)} TO `attic`.{quote(name)}" for name in out]
+    expected += [f"`shadow`.{quote(name)} TO `live`.{quote(name)}" for name in into]
+    assert plan.rename() == "RENAME TABLE " + ", ".join(expected)
+
+
+def test_carry_copies_what_both_sides_have_and_can_be_written():
+    live = dict([column("id"), column("status"), column("only_live"), column("made"), column("sent_at")])
+    incoming = dict(
+        [
+            column("id"),
+            column("status"),
+            column("made", expression="`id` + 1"),
+            column("sent_at"),
+            column("touched", extra="on update current_timestamp()"),
+        ]
+    )
+    carrying = carry_sql(Carry("logs", ("id",), "live.status = 'sent' -- now"), "a`b", "s", live, incoming)
+    tables = "`s`.`logs` AS incoming JOIN `a``b`.`logs` AS live ON incoming.`id` = live.`id`"
+    where = "WHERE (\nlive.status = 'sent' -- now\n)"
+    assert carrying.find == (
+        f"SELECT incoming.`id` FROM {tables} {where}"
+        " AND NOT (incoming.`status` <=> live.`status` AND incoming.`sent_at` <=> live.`sent_at`)"
+    )
+    assert carrying.update_for([["1"], ["2"]]) == (
+        f"UPDATE {tables} SET incoming.`status` = live.`status`, incoming.`sent_at` = live.`sent_at`,"
+        f" incoming.`touched` = incoming.`touched` {where} AND ((incoming.`id` = 1) OR (incoming.`id` = 2))"
+    )
+
+
+@given(NAMES, NAMES)
+def test_carry_quotes_hostile_names(table, name):
+    columns = dict([column("id"), column(name)])
+    carrying = carry_sql(Carry(table, ("id",), "1", (name,)), "live", "shadow", columns, columns)
+    assert f"UPDATE `shadow`.{quote(table)} AS incoming" in carrying.update
+    assert f"SET incoming.{quote(name)} = live.{quote(name)} " in carrying.update
+
+
+@pytest.mark.parametrize(
+    ("carry", "reason"),
+    [
+        (Carry("logs", ("uuid",), "1"), "key column"),
+        (Carry("logs", (), "1"), "needs a key"),
+        (Carry("logs", ("id",), "1", ("gone",)), "No column"),
+    ],
+)
+def test_carry_that_cannot_work_is_refused(carry, reason):
+    columns = dict([column("id"), column("status")])
+    with pytest.raises(RollbackError, match=reason):
+        carry_sql(carry, "live", "shadow", columns, columns)
+
+
+@given(st.integers(1, 2**40), st.integers(1, 2**40), st.integers(0, 10_000))
+def test_ids_of_neither_side_are_given_out_again(live_next, incoming_next, gap):
+    columns = {"t": dict([column("id", "auto_increment")])}
+    found = auto_increments({"t": Table("t", live_next, 0)}, {"t": Table("t", incoming_next, 0)}, columns, gap)
+    assert found == {"t": max(live_next, incoming_next) + gap}
+
+
+def test_the_gap_never_exhausts_a_small_column():
+    columns = {"t": dict([column("id", "auto_increment", "tinyint(4)")])}
+    tables = {"t": Table("t", 100, 0)}
+    assert auto_increments(tables, tables, columns, 1000) == {"t": 100}
+    assert auto_increments(tables, tables, columns, 20) == {"t": 120}
+
+
+def test_tables_of_one_side_keep_their_counter():
+    assert auto_increments({"old": Table("old", 5, 0)}, {"new": Table("new", 7, 0)}, {}, 1000) == {}
+
+
+def test_what_a_rename_cannot_move_is_named():
+    plan = Plan("live", "shadow", "attic", ("logs",), ("logs",))
+    objects = {"live": {"triggers": ["t1", "t2"], "views": []}, "shadow": {"triggers": [], "views": ["v"]}}
+    key = ForeignKey("fk", ("live", "jobs"), ("live", "logs"))
+    reasons = refusals(plan, objects, [key])
+    assert reasons[:2] == ["triggers in live: t1, t2", "views in shadow: v"]
+    assert "fk (live.jobs -> live.logs)" in reasons[2]
+    assert refusals(plan, NOTHING, [ForeignKey("fk", ("live", "logs"), ("live", "logs"))]) == []
+
+
+def test_the_undo_schema_is_named_after_the_attic():
+    assert restored_name("blazz", "blazz__attic_x1", "20261121T174500Z") == "blazz__attic_undo_x1"
+    assert restored_name("blazz", "elsewhere", "20261121T174500Z") == "blazz__attic_undo_20261121t174500z"
+
+
+def test_only_schemas_made_here_are_expendable():
+    assert is_expendable("blazz__shadow_1")
+    assert is_expendable("blazz__verify_1")
+    assert not any(is_expendable(name) for name in ("blazz", "blazz__attic_1", "blazz__standby", "shadow_1"))
+
+
+def test_differences_name_table_and_numbers():
+    expected = {"a": {"rows": 2}, "b": {"rows": 1}, "c": {}}
+    assert differences(expected, {"a": 2, "b": 1, "c": 9, "extra": 1}) == []
+    assert differences(expected, {"a": 3, "c": 9}) == ["a has 3 rows instead of 2", "b is missing"]
+
+
+def test_structure_checks():
+    expected = {
+        "tables": {"a": {"digest": "1"}, "b": {"digest": "2"}, "c": {}},
+        "absent_tables": ["hybrid", "a"],
+        "absent_columns": ["a.gone", "a.id", "none.x"],
+    }
+    verdicts = [entry["passed"] for entry in structure_checks(expected, {"a": "1", "b": "3"}, {"a": ["id"]})]
+    assert verdicts == [True, False, False, True, False, True, False, True]
+
+
+def test_numbers_are_compared_as_text_and_a_problem_is_no_pass():
+    assert check("n", 0, "0")["passed"]
+    assert not check("n", None, "0")["passed"]
+    assert not check("n", 0, "0", "could not be asked")["passed"]
+
+
+def test_orphan_query_quotes_every_name():
+    orphan = {"table": "a`", "column": "b", "references_table": "c", "references_column": "d"}
+    assert orphan_sql("s", orphan) == (
+        "SELECT COUNT(*) FROM `s`.`a``` c LEFT JOIN `s`.`c` p ON p.`d` = c.`b` WHERE c.`b` IS NOT NULL"
+        " AND p.`d` IS NULL"
+    )

@@ -1,0 +1,217 @@
+"""Dump files: written whole or not at all, damaged or foreign ones recognised."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import stat
+import subprocess
+
+import pytest
+from ansible_collections.campaign.rollback.plugins.module_utils.dump import (
+    Dump,
+    client_message,
+    connection_arguments,
+    is_complete,
+    write_dump,
+)
+from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
+
+TRAILER = b"-- Dump completed on 2026-11-21 17:45:00\n"
+SANDBOX = b"/*M!999999\\- enable the sandbox mode */ \n"
+BODY = b"-- MariaDB dump\nCREATE TABLE `a` (id int);\n" + b"INSERT INTO `a` VALUES (1),(2);\n" * 5000
+
+
+@pytest.fixture
+def make(tmp_path):
+    def make_dump(text, suffix=".sql"):
+        path = tmp_path / ("dump" + suffix)
+        if suffix == ".sql.gz":
+            path.write_bytes(gzip.compress(text))
+        elif suffix == ".sql.zst":
+            path.write_bytes(
+                subprocess.run(["zstd", "-q", "-c"], input=text, stdout=subprocess.PIPE, check=True).stdout
+            )
+        else:
+            path.write_bytes(text)
+        return path
+
+    return make_dump
+
+
+@pytest.fixture
+def program(tmp_path, monkeypatch):
+    """Put a shell script in front of the real program of that name."""
+
+    def make_program(name, script):
+        tools = tmp_path / "bin"
+        tools.mkdir()
+        (tools / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tools / name).chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
+
+    return make_program
+
+
+def verify(path, sha256=None):
+    with Dump(str(path)) as dump:
+        return dump.verify(sha256)
+
+
+def shell(script):
+    return ["sh", "-c", script]
+
+
+@pytest.mark.parametrize(
+    ("tail", "complete"),
+    [
+        (TRAILER, True),
+        (b"x\n-- Dump completed\n\n", True),
+        (b"-- Dump completed on 2026-11-21 17:45:00\nINSERT INTO a VALUES (1);\n", False),
+        (b"INSERT INTO a VALUES ('-- Dump completed');\n", False),
+        (b"", False),
+    ],
+)
+def test_trailer(tail, complete):
+    assert is_complete(tail) is complete
+
+
+@pytest.mark.parametrize("suffix", [".sql", ".sql.gz", ".sql.zst"])
+def test_a_whole_dump_passes(make, suffix):
+    path = make(SANDBOX + BODY + TRAILER, suffix)
+    assert verify(path, hashlib.sha256(path.read_bytes()).hexdigest()) == len(SANDBOX + BODY + TRAILER)
+
+
+@pytest.mark.parametrize("suffix", [".sql", ".sql.gz", ".sql.zst"])
+def test_a_dump_cut_at_a_statement_is_truncated(make, suffix):
+    with pytest.raises(RollbackError, match="truncated"):
+        verify(make(BODY, suffix))
+
+
+@pytest.mark.parametrize("suffix", [".sql.gz", ".sql.zst"])
+@pytest.mark.parametrize("damage", ["flip", "last byte", "cut", "empty", "not compressed"])
+def test_a_damaged_file_is_recognised(make, suffix, damage):
+    path = make(BODY + TRAILER, suffix)
+    data = bytearray(path.read_bytes())
+    if damage == "flip":
+        data[len(data) // 2] ^= 0x10
+    elif damage == "last byte":
+        data[-1] ^= 0x10
+    elif damage == "cut":
+        del data[-5:]
+    elif damage == "empty":
+        data.clear()
+    else:
+        data[:] = BODY + TRAILER
+    path.write_bytes(data)
+    with pytest.raises(RollbackError, match=r"damaged|truncated"):
+        verify(path)
+
+
+def test_the_decompressor_has_the_last_word(tmp_path, program):
+    program("zstd", "cat; echo checksum >&2; exit 1")
+    path = tmp_path / "a.sql.zst"
+    path.write_bytes(BODY + TRAILER)
+    with pytest.raises(RollbackError, match=r"does not decompress.*checksum"):
+        verify(path)
+
+
+def test_another_file_of_the_same_form_is_not_the_recorded_one(make):
+    with pytest.raises(RollbackError, match="not the one that was recorded"):
+        verify(make(BODY + TRAILER), "0" * 64)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"USE `blazz`;",
+        b"use blazz;",
+        b"CREATE DATABASE /*!32312 IF NOT EXISTS*/ `blazz`;",
+        b"/*!40000 DROP DATABASE IF EXISTS `blazz`*/;",
+        b"ALTER DATABASE `blazz` CHARACTER SET utf8mb4;",
+        b"SET @@GLOBAL.GTID_PURGED=/*!80000 '+'*/ '';",
+        b"DELIMITER ;;\nCREATE PROCEDURE p() SELECT 1;;\nDELIMITER ;\nUSE `blazz`;",
+    ],
+)
+def test_a_dump_that_leaves_its_schema_is_refused(make, line):
+    with pytest.raises(RollbackError, match="outside one schema"):
+        verify(make(BODY + line + b"\n" + TRAILER))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"INSERT INTO `a` VALUES ('USE blazz;\\nCREATE DATABASE x;');",
+        b"-- USE blazz",
+        b"INSERT INTO `a` VALUES ('" + b"x" * (1024 * 1024 - 25) + b"USE ');",
+        b"DELIMITER ;;\nCREATE PROCEDURE p() BEGIN\nDROP DATABASE x;\nEND ;;\nDELIMITER ;",
+    ],
+)
+def test_data_and_routine_bodies_may_say_anything(make, line):
+    assert verify(make(BODY + line + b"\n" + TRAILER))
+
+
+def test_other_names_and_missing_files_are_refused(tmp_path):
+    with pytest.raises(RollbackError, match="name ends in"):
+        Dump(str(tmp_path / "dump.tar"))
+    with pytest.raises(RollbackError, match="cannot be read"):
+        Dump(str(tmp_path / "dump.sql"))
+
+
+def test_a_written_dump_is_whole_private_and_described(tmp_path):
+    path = tmp_path / "new" / "a.sql.zst"
+    written = write_dump(shell("printf 'SELECT 1;\\n-- Dump completed\\n'"), str(path))
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert written.bytes == path.stat().st_size
+    assert written.uncompressed_bytes == 28 == verify(path, written.sha256)
+    assert os.listdir(path.parent) == ["a.sql.zst"]
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        ("printf -- '-- Dump completed\\n'; echo broken >&2; exit 3", "exit 3: broken"),
+        ("echo 'SELECT 1;'", "without its completion trailer"),
+    ],
+)
+def test_a_dump_program_that_fails_leaves_no_file(tmp_path, script, reason):
+    with pytest.raises(RollbackError, match=reason):
+        write_dump(shell(script), str(tmp_path / "a.sql.zst"))
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_failing_compressor_leaves_no_file(tmp_path, program):
+    program("zstd", "echo no space >&2; exit 1")
+    with pytest.raises(RollbackError, match=r"Compressing the dump failed.*no space"):
+        write_dump(shell("seq 1000000; echo '-- Dump completed'"), str(tmp_path / "out" / "a.sql.zst"))
+    assert os.listdir(tmp_path / "out") == []
+
+
+def test_the_sandbox_line_never_reaches_the_client(make, tmp_path):
+    path = make(SANDBOX + BODY + TRAILER, ".sql.zst")
+    with Dump(str(path)) as dump:
+        dump.load(shell(f"cat > {tmp_path}/received"))
+    assert (tmp_path / "received").read_bytes() == BODY + TRAILER
+
+
+def test_a_client_that_stops_early_is_an_error_without_data(make):
+    path = make(BODY * 20 + TRAILER)
+    said = "ERROR 1062 (23000) at line 7: Duplicate entry '+10000000001' for key 'x'"
+    script = f'head -c 10 >/dev/null; echo "{said}" >&2; exit 1'
+    with Dump(str(path)) as dump, pytest.raises(RollbackError, match="line 7") as caught:
+        dump.load(shell(script))
+    assert "1000" not in str(caught.value)
+
+
+def test_client_messages_keep_the_place_and_lose_the_statement():
+    assert client_message("ERROR 1273 (HY000) at line 25: Unknown collation: 'utf8mb4_0900_ai_ci'") == (
+        "line 25: (1273) Unknown collation: 'utf8mb4_0900_ai_ci'"
+    )
+    assert "secret" not in client_message("ERROR 1064 (42000) at line 3 in file: '/x': near 'secret' at line 1")
+    assert "secret" not in client_message("--------------\ninsert 'secret'\n--------------")
+
+
+def test_secrets_stay_in_the_option_file():
+    arguments = connection_arguments("/root/.rollback.cnf", "/run/s.sock")
+    assert arguments == ["--defaults-file=/root/.rollback.cnf", "--socket=/run/s.sock"]

@@ -1,0 +1,56 @@
+"""Queued jobs are set aside only after the journal says so, and come back once."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.campaign.rollback.plugins.module_utils import service_group
+from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
+
+KEYS = ["campaign_queues:default", "campaign_queues:default:reserved"]
+
+
+@pytest.fixture
+def redis():
+    """A runner that records what would run and answers like redis-cli."""
+
+    def run(argv):
+        run.calls.append(argv)
+        return run.answer
+
+    run.calls, run.answer = [], (0, "2\n", "")
+    return run
+
+
+def test_the_journal_knows_before_the_first_job_moves(journal, redis):
+    seen = []
+
+    def run(argv):
+        seen.append(journal.to_undo("services", "queue")[0].undo)
+        return redis(argv)
+
+    service_group.set_queue_aside(run, journal, 3, KEYS)
+    assert seen == [{"database": 3, "keys": KEYS, "aside": f"rollback:{journal.run_id}:"}]
+    assert redis.calls[0][:4] == ["redis-cli", "-n", "3", "EVAL"]
+    assert redis.calls[0][5:8] == ["2", *KEYS]
+    assert journal.steps("services")[0].result == {"moved": 2}
+
+
+def test_jobs_come_back_once(journal, redis):
+    service_group.set_queue_aside(redis, journal, 0, KEYS)
+    redis.calls.clear()
+    service_group.put_queue_back(redis, journal)
+    assert redis.calls
+    redis.calls.clear()
+    service_group.put_queue_back(redis, journal)
+    assert redis.calls == []
+
+
+@pytest.mark.parametrize("answer", [(1, "", "Could not connect"), (0, "OOM command not allowed", ""), (0, "", "")])
+def test_what_redis_did_not_do_stays_to_be_undone(journal, redis, answer):
+    redis.answer = answer
+    with pytest.raises(RollbackError, match="Redis did not do"):
+        service_group.set_queue_aside(redis, journal, 0, KEYS)
+    assert [step.state for step in journal.to_undo("services")] == ["failed"]
+    with pytest.raises(RollbackError, match="Redis did not do"):
+        service_group.put_queue_back(redis, journal)
+    assert len(journal.to_undo("services")) == 1
