@@ -52,7 +52,9 @@ integration: setup ## Integration tests against a real database server
 	pytest tests/integration
 
 .PHONY: molecule
-molecule: setup ## Drill of a whole rollback with Molecule
+molecule: export DRILL_NAME := molecule
+molecule: export DRILL_NETWORK := 172.30.79
+molecule: setup ## Drill of a whole rollback with Molecule, on a system of its own
 	drill/bin/ensure-engine
 	drill/bin/build-images
 	molecule test --scenario-name default

@@ -36,6 +36,8 @@ def outage(samples: Iterable[Sample]) -> float:
                 down_since = None
             elif not visit.ok and down_since is None:
                 down_since = visit.at
+        if down_since is not None:
+            worst = max(worst, visit.at - down_since)
     return round(worst, 2)
 
 
@@ -48,7 +50,11 @@ def phases(events: list[dict[str, Any]], ended: float) -> dict[str, float]:
     """Seconds from the first play of each numbered phase to the first of the next, from the event stream's clock."""
     starts: list[tuple[str, float]] = []
     for event in events:
-        found = PHASE.match(event.get("event_data", {}).get("play", "")) if event["event"] == "playbook_on_play_start" else None
+        found = (
+            PHASE.match(event.get("event_data", {}).get("play", ""))
+            if event["event"] == "playbook_on_play_start"
+            else None
+        )
         if found and (not starts or starts[-1][0] != found[1].lower()):
             starts.append((found[1].lower(), seconds_of(event)))
     ends = [at for _name, at in starts[1:]] + [ended]

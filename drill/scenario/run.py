@@ -94,7 +94,9 @@ def roll_back(system: System, traffic: Traffic, before: dict[str, set[int]], art
 def full(system: System, traffic: Traffic, artifacts: pathlib.Path) -> dict[str, Any]:
     """The drill of level 3."""
     say("v1 under traffic: capture a restore point")
-    system.wait_until("campaigns are written and sent", lambda: len(traffic.acknowledged) >= 4 and system.deliveries()["messages"])
+    system.wait_until(
+        "campaigns are written and sent", lambda: len(traffic.acknowledged) >= 4 and system.deliveries()["messages"]
+    )
     before = system.ids()
     system.must("playbooks/capture-restore-point.yml")
 
@@ -117,7 +119,9 @@ def full(system: System, traffic: Traffic, artifacts: pathlib.Path) -> dict[str,
     say("Undo: v2 with its data")
     faults.write_text(json.dumps({"drill_faults": {}}))
     system.must("drill/faults.yml", {"@" + str(faults): ""})
-    system.must("playbooks/undo-rollback.yml", {"rollback_confirm": confirmation(system, "playbooks/undo-rollback.yml")})
+    system.must(
+        "playbooks/undo-rollback.yml", {"rollback_confirm": confirmation(system, "playbooks/undo-rollback.yml")}
+    )
     undone = checks_from_outside(system, "v2")
     undone.append({"name": "v2 has its rows again", "passed": lost(written_by_v2, system.ids()) == 0})
     system.must("playbooks/validate-system.yml")
@@ -159,6 +163,8 @@ def main(level: str) -> int:
         observed = {"full": full}[level](system, traffic, artifacts)
     finally:
         traffic.stop()
+    leaks = system.leaks(ROOT / "artifacts")
+    observed["checks"].append({"name": f"no secret was printed or kept: {leaks[:3]}", "passed": not leaks})
     found = evidence.build(level, observed)
     sound = not found["checks"]["failed"] and not found["rows_lost"] and not found["duplicate_sends"]
     found["verdict"] = observed["verdict"] if sound else "failed"

@@ -20,6 +20,7 @@ class System:
     """One drill system, named by DRILL_NAME and DRILL_NETWORK like everywhere else."""
 
     def __init__(self) -> None:
+        """Find the system that the environment names."""
         self.name = os.environ.get("DRILL_NAME", "drill")
         self.network = os.environ.get("DRILL_NETWORK", "172.30.77")
         self.state = ROOT / "drill" / ".state" / self.name
@@ -29,6 +30,12 @@ class System:
     def secret(self, name: str) -> str:
         """A secret that was made for this system."""
         return (self.state / "secrets" / name).read_text().strip()
+
+    def leaks(self, directory: pathlib.Path) -> list[str]:
+        """Files below ``directory`` that hold a secret of this system."""
+        secrets = [path.read_bytes().strip() for path in (self.state / "secrets").iterdir()]
+        files = [path for path in directory.rglob("*") if path.is_file()]
+        return [str(path) for path in files if any(secret in path.read_bytes() for secret in secrets)]
 
     def play(self, playbook: str, extra: dict[str, str] | None = None, artifacts: pathlib.Path | None = None) -> Any:
         """Run a playbook through ansible-runner; returns the runner with ``rc`` and ``events``."""

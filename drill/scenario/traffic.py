@@ -38,6 +38,7 @@ class Traffic:
     """Threads, one for each host, that send requests until stopped."""
 
     def __init__(self, urls: dict[str, str], token: str, choice: dict[str, int]) -> None:
+        """Know whom to visit, as whom, and the template and group of new campaigns."""
         self.urls = urls
         self.token = token
         self.choice = choice

@@ -37,6 +37,10 @@ _SPACE_FACTOR = 1.5
 Expected = Mapping[str, Mapping[str, Any]]
 
 
+def _unchanged(schema: str) -> dict[str, Any]:
+    return {"changed": False, "schema": schema, "tables": {}, "bytes": 0, "load_s": 0.0, "carried": {}}
+
+
 def is_expendable(schema: str) -> bool:
     """True for schemas that this collection made and may drop."""
     return any(infix in schema for infix in EXPENDABLE)
@@ -113,7 +117,7 @@ def load_beside(
         _room(db, uncompressed)
         command = client_command(db.engine, connection, schema)
         if check:
-            return {"changed": True, "schema": schema, "tables": {}, "bytes": 0, "load_s": 0.0, "carried": {}}
+            return dict(_unchanged(schema), changed=True)
         if exists:
             db.run(f"DROP DATABASE {quote(schema)}")
         db.run(f"CREATE DATABASE {quote(schema)} CHARACTER SET utf8mb4")
@@ -134,7 +138,7 @@ def remove(db: Database, schema: str, check: bool = False) -> dict[str, Any]:
     exists = schema in existing_schemas(db, [schema])
     if exists and not check:
         db.run(f"DROP DATABASE {quote(schema)}")
-    return {"changed": exists, "schema": schema, "tables": {}, "bytes": 0, "load_s": 0.0, "carried": {}}
+    return dict(_unchanged(schema), changed=exists)
 
 
 def _replace(db: Database, command: list[str], dump: Dump, schema: str, expected: Expected) -> dict[str, Any]:
@@ -155,6 +159,8 @@ def _replace(db: Database, command: list[str], dump: Dump, schema: str, expected
 
 def _store(db: Database, schema: str, store: str, carry: Sequence[Carry]) -> None:
     """Copy the rows that must not fall back out of the way of the load; by their condition they are few."""
+    # What an attempt killed before its journal line left behind; the live rows are still whole then.
+    db.run(f"DROP DATABASE IF EXISTS {quote(store)}")
     create_like(db, store, schema)
     for rule in carry:
         if rule.table in read_tables(db, [schema])[schema]:
@@ -189,10 +195,11 @@ def load_in_place(
 ) -> dict[str, Any]:
     """Replace the tables and views of the live ``schema`` by those of ``src``; users see it happen.
 
-    Rows that ``carry`` names keep what was done to them since the dump. ``undo_src`` is a dump of the present state, verified just as well before anything is touched. Running again after a
-    crash loads again; after success it changes nothing.
+    Rows that ``carry`` names keep what was done to them since the dump. ``undo_src`` is a dump of the
+    present state, verified just as well before anything is touched. Running again after a crash loads again; after
+    success it changes nothing.
     """
-    nothing = {"changed": False, "schema": schema, "tables": {}, "bytes": 0, "load_s": 0.0, "carried": {}}
+    nothing = _unchanged(schema)
     with Dump(src) as dump, Dump(undo_src) as undo_dump:
         dump.verify(sha256)
         undo_dump.verify()
@@ -226,7 +233,7 @@ def revert_in_place(
     db: Database, connection: list[str], journal: Journal, schema: str, check: bool = False
 ) -> dict[str, Any]:
     """Load the undo file of this run's in-place restore of ``schema``; changes nothing if there was none."""
-    result: dict[str, Any] = {"changed": False, "schema": schema, "tables": {}, "bytes": 0, "load_s": 0.0, "carried": {}}
+    result = _unchanged(schema)
     for step in journal.to_undo(COMPONENT, STEP):
         if step.undo["schema"] != schema:
             continue

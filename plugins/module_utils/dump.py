@@ -93,6 +93,13 @@ class Written:
     sha256: str
 
 
+def _piped(stream: IO[bytes] | None) -> IO[bytes]:
+    """The pipe that was asked for; tells the type checker that there is one."""
+    if stream is None:
+        raise RollbackError("A pipe to a child process is missing")
+    return stream
+
+
 class _Stderr:
     """Collects a child's messages in a file, so that no pipe can fill up and block it."""
 
@@ -136,16 +143,15 @@ def _compress(command: list[str], target: IO[bytes]) -> int:
     packing = subprocess.Popen(
         ["zstd", "-q", "-T0", "-c"], stdin=subprocess.PIPE, stdout=target, stderr=zstd_messages.file
     )
-    assert dumping.stdout is not None
-    assert packing.stdin is not None
+    source, sink = _piped(dumping.stdout), _piped(packing.stdin)
     size, tail = 0, b""
     try:
-        with contextlib.suppress(BrokenPipeError), packing.stdin:
-            for block in iter(lambda: dumping.stdout.read(_BLOCK), b""):  # type: ignore[union-attr]
+        with contextlib.suppress(BrokenPipeError), sink:
+            for block in iter(lambda: source.read(_BLOCK), b""):
                 size += len(block)
                 tail = (tail + block)[-512:]
-                packing.stdin.write(block)
-        dumping.stdout.close()
+                sink.write(block)
+        source.close()
         codes = dumping.wait(), packing.wait()
     except BaseException:
         for process in (dumping, packing):
@@ -224,10 +230,10 @@ class Dump:
         process = subprocess.Popen(
             ["zstd", "-q", "-dc"], stdin=self._file, stdout=subprocess.PIPE, stderr=messages.file
         )
-        assert process.stdout is not None
+        source = _piped(process.stdout)
         try:
-            yield process.stdout
-            process.stdout.close()
+            yield source
+            source.close()
             code = process.wait()
         except BaseException:
             process.kill()
@@ -279,7 +285,7 @@ class Dump:
         """Feed the SQL text to ``command``; raises RollbackError with the client's message, without values of rows."""
         messages = _Stderr()
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=messages.file)
-        assert process.stdin is not None
+        sink = _piped(process.stdin)
         stopped = False
         try:
             with self.stream() as stream:
@@ -287,14 +293,14 @@ class Dump:
                 try:
                     # Clients older than the sandbox line take it for a syntax error; binary mode protects as well.
                     if not _SANDBOX.match(first):
-                        process.stdin.write(first)
-                    shutil.copyfileobj(stream, process.stdin, _BLOCK)
+                        sink.write(first)
+                    shutil.copyfileobj(stream, sink, _BLOCK)
                 except BrokenPipeError:
                     stopped = True
                     for _rest in iter(lambda: stream.read(_BLOCK), b""):
                         pass
             with contextlib.suppress(BrokenPipeError):
-                process.stdin.close()
+                sink.close()
             code = process.wait()
         except BaseException:
             process.kill()

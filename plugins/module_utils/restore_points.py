@@ -19,6 +19,7 @@ from ansible_collections.campaign.rollback.plugins.module_utils.files import mak
 
 SCHEMA = 1
 ID = re.compile(r"[0-9]{8}T[0-9]{6}Z\Z")
+COMMIT = re.compile(r"^[0-9a-f]{40}$")
 DATE = re.compile(r"[0-9]{8}\Z")
 REQUIRED = ("schema", "id", "taken_at", "taken_by", "environment", "application", "database", "known_good")
 CAPTURE = "ansible-playbook playbooks/capture-restore-point.yml"
@@ -151,6 +152,13 @@ def assemble(date: str, environment: str, taken_by: str, commit: str, backup: di
     ``backup`` is ``{path, bytes, sha256}``. Nothing is known about row counts or sessions, and nothing was
     validated, so the point is never known good.
     """
+    if not COMMIT.match(commit):
+        raise RollbackError(
+            "A commit is given whole, 40 hexadecimal digits",
+            found=commit,
+            where="rollback_commit",
+            next_step="git rev-parse <commit>",
+        )
     try:
         moment = datetime.datetime.strptime(date, "%Y%m%d")
     except ValueError:

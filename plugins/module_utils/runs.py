@@ -70,7 +70,8 @@ def choose(records: list[dict[str, Any]], wanted: str) -> dict[str, Any]:
                 return record
         raise RollbackError("There is no run with this id", found=wanted, where="rollback_run", next_step=SHOW)
     for record in records:
-        if record.get("state") in ("switching", "success", "failed"):
+        failed_before = record.get("state") == "failed" and not record.get("switched", True)
+        if record.get("state") in ("switching", "success", "failed") and not failed_before:
             return record
     raise RollbackError(
         "No rollback is in place that could be undone", found=f"{len(records)} runs on record", next_step=SHOW

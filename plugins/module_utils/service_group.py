@@ -11,19 +11,33 @@ from ansible_collections.campaign.rollback.plugins.module_utils.pm2 import Pm2, 
 
 COMPONENT = "services"
 
-#: Renames KEYS from prefix ARGV[1] to ARGV[2]; what is in the way goes to ARGV[3] first. One script, so that no job
-#: is ever in two queues or in none. A key that is gone was moved by an earlier, interrupted call.
-MOVE_KEYS = """
+#: Renames KEYS to the prefix ARGV[1] and leaves a mark there. One script each way, so that no job is ever in two queues
+#: or in none, and the mark says which way was gone last, so that a call repeated after a kill moves nothing twice.
+SET_ASIDE = """
+if redis.call('EXISTS', ARGV[1] .. 'mark') == 1 then return 0 end
 local moved = 0
 for _, key in ipairs(KEYS) do
-  if redis.call('EXISTS', ARGV[1] .. key) == 1 then
-    if redis.call('EXISTS', ARGV[2] .. key) == 1 then
-      redis.call('RENAME', ARGV[2] .. key, ARGV[3] .. key)
-    end
-    redis.call('RENAME', ARGV[1] .. key, ARGV[2] .. key)
+  if redis.call('EXISTS', key) == 1 then
+    redis.call('RENAME', key, ARGV[1] .. key)
     moved = moved + 1
   end
 end
+redis.call('SET', ARGV[1] .. 'mark', moved)
+return moved
+"""
+
+#: The way back; jobs that were queued since are kept under the prefix ARGV[2].
+PUT_BACK = """
+if redis.call('EXISTS', ARGV[1] .. 'mark') == 0 then return 0 end
+local moved = 0
+for _, key in ipairs(KEYS) do
+  if redis.call('EXISTS', key) == 1 then redis.call('RENAME', key, ARGV[2] .. key) end
+  if redis.call('EXISTS', ARGV[1] .. key) == 1 then
+    redis.call('RENAME', ARGV[1] .. key, key)
+    moved = moved + 1
+  end
+end
+redis.call('DEL', ARGV[1] .. 'mark')
 return moved
 """
 
@@ -81,15 +95,14 @@ def set_queue_aside(run: Runner, journal: Journal, database: int, keys: list[str
     """Take queued jobs off the queue: they belong to the data that is replaced and come back with it."""
     aside = f"rollback:{journal.run_id}:"
     with journal.step(COMPONENT, "switch", "queue", {"database": database, "keys": keys, "aside": aside}) as result:
-        result["moved"] = evaluate(run, database, MOVE_KEYS, keys, ["", aside, aside + "older:"])
+        result["moved"] = evaluate(run, database, SET_ASIDE, keys, [aside])
 
 
 def put_queue_back(run: Runner, journal: Journal) -> None:
     """Bring back the jobs that this run set aside; those that were queued since are kept under another name."""
     for step in journal.to_undo(COMPONENT, "queue"):
         database, keys, aside = step.undo["database"], step.undo["keys"], step.undo["aside"]
-        evaluate(run, database, MOVE_KEYS, keys, ["", aside + "undone:", aside + "undone:older:"])
-        evaluate(run, database, MOVE_KEYS, keys, [aside, "", aside + "undone:"])
+        evaluate(run, database, PUT_BACK, keys, [aside, aside + "undone:"])
         journal.undone(step.seq)
 
 

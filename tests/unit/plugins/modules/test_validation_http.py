@@ -96,3 +96,8 @@ def test_check_mode_sends_nothing_that_may_change_something(run_module, server):
 def test_a_check_that_says_nothing_clear_is_refused(run_module):
     arguments = {"urls": {}, "checks": [{"name": "x", "path": "/", "contians": "y"}]}
     assert "contians" in run_module("validation_http", arguments, fails=True)["msg"]
+
+
+def test_secret_headers_are_not_among_the_arguments_shown(run_module):
+    arguments = {"urls": {}, "checks": [], "secret_headers": {"Authorization": CANARY}}
+    assert CANARY not in json.dumps(run_module("validation_http", arguments))

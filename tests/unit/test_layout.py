@@ -1,0 +1,20 @@
+"""The collection is found from a plain checkout through tracked links; a copy in their place would be tested instead."""
+
+from __future__ import annotations
+
+import pathlib
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+COLLECTION = ROOT / "collections" / "ansible_collections" / "campaign" / "rollback"
+
+
+@pytest.mark.parametrize("name", ["galaxy.yml", "meta", "playbooks", "plugins", "roles"])
+def test_link_leads_to_the_checkout(name):
+    assert (COLLECTION / name).is_symlink()
+    assert (COLLECTION / name).resolve() == ROOT / name
+
+
+def test_nothing_else_is_in_the_collection():
+    assert len(list(COLLECTION.iterdir())) == 5
