@@ -58,6 +58,18 @@ def run_components_of(components, groups_of, group_names):
     return [component for component in components if set(groups_of[component]) & set(group_names)]
 
 
+def run_groups_of(components, groups_of, group_names):
+    """Groups of a run that the host with these inventory groups belongs to.
+
+    ``rollback_<component>`` for each component. A host that runs code but has no gate serves no user directly, so it is
+    switched before users are held back: it is in ``rollback_early``, every other one in ``rollback_late_<component>``.
+    """
+    own = run_components_of(components, groups_of, group_names)
+    early = "application" in own and "gate" not in own
+    groups = [f"rollback_{component}" for component in own]
+    return groups + (["rollback_early"] if early else [f"rollback_late_{component}" for component in own])
+
+
 #: Components that are the same on every host, with what must not differ between hosts.
 FLEET_WIDE = {"application": "commit", "frontend": "build_digest", "database": "schema_digest"}
 
@@ -143,6 +155,7 @@ class FilterModule:
             "run_checks_failed": run_checks_failed,
             "run_components_of": run_components_of,
             "run_failures": run_failures,
+            "run_groups_of": run_groups_of,
             "run_manifest": run_manifest,
             "run_plan": run_plan,
             "run_refusals": run_refusals,

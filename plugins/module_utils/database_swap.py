@@ -265,7 +265,7 @@ def prepare(db: Database, request: Request) -> Prepared:
             "The schema has what a rename of tables cannot move; nothing was touched",
             found="; ".join(reasons),
             where=request.schema,
-            next_step="use the strategy in_place, or remove these objects",
+            next_step="remove these objects; this version cannot move them",
         )
     columns = read_columns(db, names[:2])
     statements: dict[str, list[CarryStatements]] = {}

@@ -67,6 +67,8 @@ holder:
   type: str
 """
 
+import os
+
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.campaign.rollback.plugins.module_utils import gates
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
@@ -93,6 +95,11 @@ def main() -> None:
         module.fail_json(msg=str(error))
     after = params["run_id"] if params["state"] == "closed" else ""
     under_way = 0
+    if params["socket"] and not os.path.exists(params["socket"]):
+        error = RollbackError(
+            "PHP-FPM does not listen where requests under way are looked for", found="nothing", where=params["socket"]
+        )
+        module.fail_json(msg=str(error))
     if not module.check_mode:
         if params["state"] == "closed":
             if before != after:

@@ -1,4 +1,4 @@
-"""The collection is found from a plain checkout through tracked links; a copy in their place would be tested instead."""
+"""The collection is found from a plain checkout through tracked links; tests of a copy would prove nothing."""
 
 from __future__ import annotations
 

@@ -127,3 +127,17 @@ def test_failures_are_what_was_recorded_and_who_is_not_there():
 
 def test_a_host_that_never_entered_any_phase_has_failed():
     assert [failure["host"] for failure in run.run_failures(HOSTS, everywhere(), "assess")] == HOSTS
+
+
+def test_a_host_with_code_and_no_gate_is_switched_before_users_are_held_back():
+    groups_of = {"application": ["web", "wa"], "services": ["web", "wa", "data"], "database": ["data"], "gate": ["web"]}
+    components = ["database", "application", "services", "gate"]
+
+    def groups(*names):
+        return run.run_groups_of(components, groups_of, names)
+
+    assert groups("wa") == ["rollback_application", "rollback_services", "rollback_early"]
+    assert "rollback_late_services" in groups("data")
+    assert "rollback_early" not in groups("data")
+    assert "rollback_late_application" in groups("web", "wa")
+    assert "rollback_early" not in groups("web", "wa")

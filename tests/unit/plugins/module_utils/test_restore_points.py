@@ -130,11 +130,21 @@ def test_the_newest_backup_of_a_date_is_found_by_name(tmp_path):
         restore_points.find_backup(str(tmp_path), "20261113")
 
 
+@pytest.mark.parametrize("commit", ["", "1a2b3c4", "main", "1A2B3C4D5E6F708192A3B4C5D6E7F80912A3B4C5", "g" * 40])
+def test_a_commit_is_given_whole(commit):
+    with pytest.raises(RollbackError, match="40 hexadecimal digits"):
+        restore_points.assemble("20261114", "drill", "test", commit, {})
+
+
 def test_an_assembled_point_is_complete_and_never_known_good(tmp_path):
     assembled = restore_points.assemble(
-        "20261114", "drill", "test", "1a2b3c4", {"path": "/b", "bytes": 1, "sha256": "x"}
+        "20261114",
+        "drill",
+        "test",
+        "1a2b3c4d5e6f708192a3b4c5d6e7f80912a3b4c5",
+        {"path": "/b", "bytes": 1, "sha256": "x"},
     )
     assert assembled["known_good"] is False
     Store(str(tmp_path)).write(assembled)
     with pytest.raises(RollbackError, match="no such date"):
-        restore_points.assemble("20261399", "drill", "test", "1a2b3c4", {})
+        restore_points.assemble("20261399", "drill", "test", "1a2b3c4d5e6f708192a3b4c5d6e7f80912a3b4c5", {})

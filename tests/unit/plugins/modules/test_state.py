@@ -17,7 +17,7 @@ MANIFEST = {
     "taken_at": "2026-11-21T17:45:00Z",
     "taken_by": "test",
     "environment": "drill",
-    "application": {"commit": "1a2b3c4"},
+    "application": {"commit": "1a2b3c4d5e6f708192a3b4c5d6e7f80912a3b4c5"},
     "database": {},
     "known_good": True,
 }
@@ -54,11 +54,13 @@ def test_a_plain_backup_becomes_a_restore_point_with_its_commit(run_module, stat
     with untouched():
         refused = run_module("restore_point_info", arguments, fails=True)
         assert "-e rollback_commit=" in refused["msg"]
-        found = run_module("restore_point_info", {**arguments, "commit": "1a2b3c4"})["manifest"]
+        found = run_module("restore_point_info", {**arguments, "commit": "1a2b3c4d5e6f708192a3b4c5d6e7f80912a3b4c5"})[
+            "manifest"
+        ]
     assert (found["id"], found["known_good"], found["application"]) == (
         "20261114T000000Z",
         False,
-        {"commit": "1a2b3c4"},
+        {"commit": "1a2b3c4d5e6f708192a3b4c5d6e7f80912a3b4c5"},
     )
     assert found["database"]["files"][0]["sha256"] == hashlib.sha256(b"-- dump").hexdigest()
 
@@ -107,6 +109,7 @@ def test_run_journal_info_tells_what_an_undo_would_put_back(run_module, state_di
 
 
 def test_gate_closes_and_opens(run_module, tmp_path, untouched):
+    (tmp_path / "fpm").touch()
     arguments = {"run_id": RUN_ID, "flag": str(tmp_path / "closed"), "state": "closed", "socket": str(tmp_path / "fpm")}
     with untouched():
         predicted = run_module("gate", arguments, check=True)
@@ -120,6 +123,13 @@ def test_gate_closes_and_opens(run_module, tmp_path, untouched):
     assert (opened["changed"], opened["holder"]) == (True, RUN_ID)
     assert not os.path.exists(tmp_path / "closed")
     assert run_module("gate", {**arguments, "state": "open"})["changed"] is False
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_a_gate_that_cannot_see_requests_under_way_is_not_closed(run_module, tmp_path, check):
+    arguments = {"run_id": RUN_ID, "flag": str(tmp_path / "closed"), "state": "closed", "socket": str(tmp_path / "fpm")}
+    assert "PHP-FPM does not listen" in run_module("gate", arguments, check=check, fails=True)["msg"]
+    assert not os.path.exists(tmp_path / "closed")
 
 
 @pytest.mark.parametrize("check", [True, False])
