@@ -137,6 +137,30 @@ def run_checks_failed(checks, most=3):
     return "; ".join(lines[:most]) + (f"; and {len(lines) - most} more" if len(lines) > most else "")
 
 
+def run_checks(hosts, hostvars):
+    """Every check of a run as ``{check, where, result, detail}``: HTTP, database, processes."""
+    rows = []
+    controller = hostvars["localhost"]
+    http = controller.get("validation_outside") or controller.get("validation_inside") or {}
+    for check in http.get("checks", []):
+        detail = check["detail"] or f"{check['seconds']:.2f} s"
+        rows.append({"check": check["name"], "where": check["target"], "passed": check["passed"], "detail": detail})
+    for host in hosts:
+        database = hostvars[host].get("database_checked") or {}
+        for check in database.get("checks", []):
+            rows.append({"check": check["name"], "where": host, "passed": check["passed"], "detail": check["detail"]})
+        if "threads_connected" in database:
+            listed = ", ".join("{count} {command} {state}".format(**entry).strip() for entry in database["processes"])
+            detail = f"{database['threads_connected']} connections: {listed}"
+            rows.append({"check": "process list", "where": host, "passed": True, "detail": detail})
+        found = hostvars[host].get("validation_found_processes") or {}
+        for name, process in found.get("processes", {}).items():
+            megabytes = round(process["rss_bytes"] / 1048576)
+            detail = f"{process['count']} processes, {megabytes} MB, {process['cpu_s']:.1f} s of processor time"
+            rows.append({"check": name, "where": host, "passed": process["count"] > 0, "detail": detail})
+    return [{**row, "result": "passed" if row["passed"] else "FAILED"} for row in rows]
+
+
 def run_table(rows, columns):
     """Rows of a table as aligned lines of plain text; text of several lines becomes one."""
     values = [columns] + [[row.get(column, "") for column in columns] for row in rows]
@@ -152,6 +176,7 @@ class FilterModule:
         """Name to function."""
         return {
             "run_causes": run_causes,
+            "run_checks": run_checks,
             "run_checks_failed": run_checks_failed,
             "run_components_of": run_components_of,
             "run_failures": run_failures,

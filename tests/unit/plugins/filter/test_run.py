@@ -141,3 +141,27 @@ def test_a_host_with_code_and_no_gate_is_switched_before_users_are_held_back():
     assert "rollback_early" not in groups("data")
     assert "rollback_late_application" in groups("web", "wa")
     assert "rollback_early" not in groups("web", "wa")
+
+
+def test_checks_of_pages_database_and_processes_become_one_table():
+    http = {"checks": [{"name": "home", "target": "web1", "passed": True, "detail": "", "seconds": 0.5}]}
+    database = {
+        "checks": [{"name": "no orphans", "passed": False, "detail": "3 rows"}],
+        "threads_connected": 4,
+        "processes": [{"command": "Sleep", "state": "", "count": 3}],
+    }
+    processes = {"processes": {"nginx": {"count": 0, "rss_bytes": 2097152, "cpu_s": 1.25}}}
+    hostvars = {
+        "localhost": {"validation_outside": http},
+        "data1": {"database_checked": database},
+        "web1": {"validation_found_processes": processes},
+    }
+    rows = run.run_checks(["data1", "web1"], hostvars)
+    assert [(row["check"], row["where"], row["result"]) for row in rows] == [
+        ("home", "web1", "passed"),
+        ("no orphans", "data1", "FAILED"),
+        ("process list", "data1", "passed"),
+        ("nginx", "web1", "FAILED"),
+    ]
+    assert "4 connections: 3 Sleep" in rows[2]["detail"]
+    assert "2 MB" in rows[3]["detail"]
