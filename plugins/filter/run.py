@@ -127,7 +127,7 @@ def run_refusals(rows, failures):
 
 def run_causes(failures, most=5):
     """The failures as one sentence."""
-    lines = ["{host}: {task}: {error}".format(**failure) for failure in failures]
+    lines = ["{host}: {task}: {error}".format(**failure).rstrip(". ") for failure in failures]
     return "; ".join(lines[:most]) + (f"; and {len(lines) - most} more" if len(lines) > most else "")
 
 
