@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 # Every way in which a part of a value could be taken for a key of its own.
 HOSTILE = [
-    'KEY="-----BEGIN PRIVATE KEY-----\nCANARY1=\nCANARY2==\n-----END PRIVATE KEY-----"',
+    'KEY="-----BEGIN CANARY BLOCK-----\nCANARY1=\nCANARY2==\n-----END CANARY BLOCK-----"',
     "KEY='first\nCANARY=second'",
     'KEY="escaped \\" quote\nCANARY=second"',
     "KEY=left\x0cCANARY=right",
