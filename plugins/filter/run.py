@@ -53,19 +53,26 @@ def run_failures(planned, hostvars, phase):
     return found
 
 
+def run_absent(planned, hostvars, phase):
+    """The planned hosts that did not enter the phase."""
+    return [host for host in planned if hostvars[host].get("run_phase") != phase]
+
+
 def run_components_of(components, groups_of, group_names):
     """Components that the host with these groups takes part in, in order."""
     return [component for component in components if set(groups_of[component]) & set(group_names)]
 
 
-def run_groups_of(components, groups_of, group_names):
+def run_groups_of(components, groups_of, group_names, has_queue=False):
     """Groups of a run that the host with these inventory groups belongs to.
 
     ``rollback_<component>`` for each component. A host that runs code but has no gate serves no user directly, so it is
     switched before users are held back: it is in ``rollback_early``, every other one in ``rollback_late_<component>``.
     """
     own = run_components_of(components, groups_of, group_names)
-    early = "application" in own and "gate" not in own
+    # Where users are held back in front of the web hosts, or queued jobs lie on the host, nothing is early.
+    behind = set(groups_of["gate"]) <= set(groups_of["application"])
+    early = "application" in own and "gate" not in own and behind and not has_queue
     groups = [f"rollback_{component}" for component in own]
     return groups + (["rollback_early"] if early else [f"rollback_late_{component}" for component in own])
 
@@ -175,6 +182,7 @@ class FilterModule:
     def filters(self):
         """Name to function."""
         return {
+            "run_absent": run_absent,
             "run_causes": run_causes,
             "run_checks": run_checks,
             "run_checks_failed": run_checks_failed,

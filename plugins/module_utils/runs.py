@@ -62,16 +62,27 @@ def write(state_dir: str, record: dict[str, Any]) -> None:
     write_atomically(path, json.dumps(record, indent=2, sort_keys=True).encode("utf-8") + b"\n")
 
 
+def in_place(record: dict[str, Any]) -> bool:
+    """Whether changes of the run are, or may be, in place."""
+    state = record.get("state")
+    return state in ("switching", "success") or (state == "failed" and bool(record.get("switched", True)))
+
+
 def choose(records: list[dict[str, Any]], wanted: str) -> dict[str, Any]:
     """The run to undo: the one named ``wanted``, or with ``latest`` the newest whose changes are or may be in place."""
     if wanted != "latest":
         for record in records:
             if record.get("id") == wanted:
                 return record
+            if in_place(record):
+                raise RollbackError(
+                    "A newer run is in place and has to be undone first",
+                    found=str(record.get("id")),
+                    where="rollback_run",
+                )
         raise RollbackError("There is no run with this id", found=wanted, where="rollback_run", next_step=SHOW)
     for record in records:
-        failed_before = record.get("state") == "failed" and not record.get("switched", True)
-        if record.get("state") in ("switching", "success", "failed") and not failed_before:
+        if in_place(record):
             return record
     raise RollbackError(
         "No rollback is in place that could be undone", found=f"{len(records)} runs on record", next_step=SHOW

@@ -111,7 +111,7 @@ def take_over(
 ) -> None:
     """Let servers and processes run what is live now."""
     systemctl(run, "restart", restart)
-    systemctl(run, "reload", reload)
+    systemctl(run, "reload-or-restart", reload)
     if pm2 is not None:
         # Forgotten when it was held, so that it starts from the restored file and nothing else.
         pm2.start(process, ecosystem)

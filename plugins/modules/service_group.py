@@ -89,7 +89,7 @@ options:
     required: true
 attributes:
   check_mode:
-    description: Says that it would act.
+    description: Asks Redis whether it would do its part, and says that it would act.
     support: full
   diff_mode:
     description: Running processes have no text to compare.
@@ -139,6 +139,26 @@ QUEUE = {
 CACHE = {"database": {"type": "int", "required": True}, "pattern": {"type": "str", "required": True}}
 
 
+def empty_cache(module, run):
+    """Empty the application's cache; on the way back a cache that stays is no reason to keep users out."""
+    cache = module.params["cache"]
+    if not cache:
+        return
+    try:
+        service_group.evaluate(run, cache["database"], service_group.DELETE_KEYS, [], [cache["pattern"]])
+    except RollbackError as error:
+        if module.params["state"] != "reverted":
+            raise
+        module.warn(f"The cache was not emptied. {error}")
+
+
+def rehearse(module, run):
+    """Ask Redis for nothing, so that what would fail behind the gate fails before it."""
+    for part in (module.params["queue"], module.params["cache"]):
+        if part:
+            service_group.evaluate(run, part["database"], "return 0", [], [])
+
+
 def act(module, run):
     """Bring the services to the state asked for."""
     params = module.params
@@ -154,9 +174,7 @@ def act(module, run):
             service_group.set_queue_aside(run, journal, params["queue"]["database"], params["queue"]["keys"])
         elif params["queue"]:
             service_group.put_queue_back(run, journal)
-        if params["cache"]:
-            cache = params["cache"]
-            service_group.evaluate(run, cache["database"], service_group.DELETE_KEYS, [], [cache["pattern"]])
+        empty_cache(module, run)
         service_group.take_over(run, params["restart"], params["reload"], pm2, process["name"], process["ecosystem"])
 
 
@@ -176,7 +194,9 @@ def main() -> None:
         supports_check_mode=True,
     )
     try:
-        if not module.check_mode:
+        if module.check_mode:
+            rehearse(module, lambda argv: module.run_command(argv, cwd="/"))
+        else:
             # A directory that every user may enter: the caller's may be closed to the user of pm2.
             act(module, lambda argv: module.run_command(argv, cwd="/"))
     except RollbackError as error:

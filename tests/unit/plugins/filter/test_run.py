@@ -141,6 +141,9 @@ def test_a_host_with_code_and_no_gate_is_switched_before_users_are_held_back():
     assert "rollback_early" not in groups("data")
     assert "rollback_late_application" in groups("web", "wa")
     assert "rollback_early" not in groups("web", "wa")
+    assert "rollback_early" not in run.run_groups_of(components, groups_of, ["wa"], has_queue=True)
+    in_front = {**groups_of, "gate": ["balancer"]}
+    assert "rollback_early" not in run.run_groups_of(components, in_front, ["web"])
 
 
 def test_checks_of_pages_database_and_processes_become_one_table():

@@ -67,3 +67,13 @@ def test_a_run_is_found_by_its_id():
     assert runs.choose([{"id": FIRST}, {"id": SECOND}], SECOND) == {"id": SECOND}
     with pytest.raises(RollbackError, match="no run with this id"):
         runs.choose([{"id": FIRST}], SECOND)
+
+
+def test_a_run_under_a_newer_one_is_not_undone():
+    records = [{"id": "20261121T110000Z", "state": "success"}, {"id": "20261121T100000Z", "state": "success"}]
+    with pytest.raises(RollbackError, match="A newer run is in place"):
+        runs.choose(records, "20261121T100000Z")
+    records[0]["state"] = "undone"
+    assert runs.choose(records, "20261121T100000Z")["id"] == "20261121T100000Z"
+    records[0] = {"id": "20261121T110000Z", "state": "failed", "switched": False}
+    assert runs.choose(records, "latest")["id"] == "20261121T100000Z"
