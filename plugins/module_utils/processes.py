@@ -39,3 +39,11 @@ def read(names: list[str], root: str = "/proc") -> dict[str, dict[str, Any]]:
                 total["rss_bytes"] += int(fields[21]) * page
                 total["pids"].append(int(entry))
     return found
+
+
+def directory_of(pid: int) -> str:
+    """Working directory of a process as the kernel has it, links resolved; empty if it has none or does not run."""
+    try:
+        return os.readlink(f"/proc/{pid}/cwd") if pid else ""
+    except OSError:
+        return ""

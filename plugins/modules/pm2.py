@@ -78,19 +78,10 @@ directory:
   type: str
 """
 
-import os
-
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
 from ansible_collections.campaign.rollback.plugins.module_utils.pm2 import Pm2
-
-
-def running_directory(pid):
-    """Working directory of a process as the kernel has it."""
-    try:
-        return os.readlink(f"/proc/{pid}/cwd") if pid else ""
-    except OSError:
-        return ""
+from ansible_collections.campaign.rollback.plugins.module_utils.processes import directory_of
 
 
 def main() -> None:
@@ -136,7 +127,7 @@ def main() -> None:
         changed=changed,
         status=after.status if after else "absent",
         pid=after.pid if after else 0,
-        directory=running_directory(after.pid if after else 0),
+        directory=directory_of(after.pid if after else 0),
         diff={"before": before.status if before else "absent", "after": state if changed else ""},
     )
 

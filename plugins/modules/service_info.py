@@ -71,15 +71,8 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
+from ansible_collections.campaign.rollback.plugins.module_utils.processes import directory_of
 from ansible_collections.campaign.rollback.plugins.module_utils.units import argv, parse
-
-
-def directory_of(pid):
-    """Working directory of a process, empty if it has none."""
-    try:
-        return os.readlink(f"/proc/{pid}/cwd") if pid else ""
-    except OSError:
-        return ""
 
 
 def main() -> None:
