@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 DOCUMENTATION = r"""
 name: run_failures
 short_description: What failed so far on the planned hosts of a run
@@ -110,8 +112,20 @@ def run_plan(planned, hostvars, components):
         for host in planned:
             if component in hostvars[host].get("run_host_components", []):
                 row = hostvars[host].get(component + "_assessment") or {"can": False, "reason": "no answer"}
-                rows.append({"component": component, "host": host, **row})
+                until = row.get("reversible", "")
+                rows.append({"component": component, "host": host, **row, "reversible until": until})
     return rows
+
+
+def run_chain(records, undone):
+    """What becomes of an undone run, of the run that it had undone, and so on: ``{id, state}``, farthest first."""
+    by_id = {record["id"]: record for record in records}
+    chain, in_force, state = [], False, ""
+    while undone in by_id:
+        chain.insert(0, {"id": undone, "state": state if in_force else "undone"})
+        state = by_id[undone].get("reverted_state") or "success"
+        undone, in_force = by_id[undone].get("reverts"), not in_force
+    return chain
 
 
 def run_undo_plan(planned, hostvars):
@@ -130,6 +144,34 @@ def run_refusals(rows, failures):
     lines = ["{host}: {error} ({task})".format(**failure) for failure in failures]
     refused = [row for row in rows if not row["can"] and row["host"] not in silent]
     return lines + ["{component} on {host}: {reason}".format(**row) for row in refused]
+
+
+def run_preflight_problems(hosts, hostvars):
+    """What the preflight of all hosts found, one sentence each."""
+    found = {host: hostvars[host].get("run_preflight") or {} for host in hosts}
+    return [f"{host}: {problem}" for host, answer in found.items() for problem in answer.get("problems", [])]
+
+
+def run_projection(progress, began, now, deadline):
+    """When a job that reports its progress would end: ``{text, breach, finish}``.
+
+    ``progress`` is the text of its progress file, empty if there is none; times are Unix seconds.
+    """
+    left = f"{deadline - now:.0f} s are left of the budget"
+    try:
+        share = json.loads(progress)
+        share = share["done"] / share["total"]
+    except (ValueError, KeyError, TypeError, ZeroDivisionError):
+        share = 0
+    if not share:
+        return {"text": f"under way since {now - began:.0f} s, {left}", "breach": now > deadline, "finish": 0}
+    finish = began + (now - began) / share
+    text = f"{share:.0%} done, about {finish - now:.0f} s to go, {left}"
+    return {
+        "text": text + ("; it will NOT fit" if finish > deadline else ""),
+        "breach": finish > deadline,
+        "finish": finish,
+    }
 
 
 def run_causes(failures, most=5):
@@ -184,6 +226,7 @@ class FilterModule:
         return {
             "run_absent": run_absent,
             "run_causes": run_causes,
+            "run_chain": run_chain,
             "run_checks": run_checks,
             "run_checks_failed": run_checks_failed,
             "run_components_of": run_components_of,
@@ -191,6 +234,8 @@ class FilterModule:
             "run_groups_of": run_groups_of,
             "run_manifest": run_manifest,
             "run_plan": run_plan,
+            "run_preflight_problems": run_preflight_problems,
+            "run_projection": run_projection,
             "run_refusals": run_refusals,
             "run_table": run_table,
             "run_undo_plan": run_undo_plan,

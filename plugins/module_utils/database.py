@@ -24,6 +24,7 @@ except ImportError:
     HAS_PYMYSQL = False
 
 DEFAULT_SOCKET = "/run/mysqld/mysqld.sock"
+DISK_FULL = (1021, 1114)
 LOCK_WAIT_TIMEOUT = 1205
 DEADLOCK = 1213
 
@@ -35,6 +36,7 @@ _MESSAGES_WITHOUT_DATA = {
     1050,
     1051,
     1054,
+    1114,
     1115,
     1142,
     1146,
@@ -104,6 +106,7 @@ class Database:
             options["read_default_file"] = defaults_file
         else:
             options["user"] = operating_system_user()
+        self._again = (defaults_file, socket, read_only, lock_wait_s, statement_s)
         try:
             self._connection = pymysql.connect(**options)
         except pymysql.MySQLError as error:
@@ -133,6 +136,10 @@ class Database:
     def __exit__(self, *unused: object) -> None:
         """Close the connection."""
         self._connection.close()
+
+    def again(self) -> Database:
+        """Another connection to the same server, for when this one may have been lost."""
+        return Database(*self._again)
 
     def rows(self, sql: str, arguments: Iterable[object] | None = None) -> list[tuple[Any, ...]]:
         """All rows of a query; ``%s`` stands for an argument only when arguments are given."""

@@ -3,30 +3,44 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.campaign.rollback.plugins.module_utils.database import (
+    Column,
     Database,
-    count_rows,
     existing_schemas,
     free_bytes,
     qualified,
     quote,
     read_columns,
+    read_foreign_keys,
     read_objects,
     read_tables,
+    schema_info,
+    table_digests,
 )
 from ansible_collections.campaign.rollback.plugins.module_utils.database_swap import (
     Carry,
+    auto_increments,
     carry_rows,
     carry_sql,
     create_like,
+    merge_rows,
+    merge_sql,
+    parents_first,
 )
-from ansible_collections.campaign.rollback.plugins.module_utils.dump import Dump, client_command
+from ansible_collections.campaign.rollback.plugins.module_utils.dump import (
+    Dump,
+    Progress,
+    client_command,
+    dump_command,
+    write_dump,
+)
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
-from ansible_collections.campaign.rollback.plugins.module_utils.journal import Journal
+from ansible_collections.campaign.rollback.plugins.module_utils.journal import Journal, Step
 
 COMPONENT = "database"
 STEP = "in_place"
@@ -34,11 +48,34 @@ EXPENDABLE = ("__shadow_", "__verify_")
 # Indexes and page fill make a loaded schema larger than its SQL text; measured 1.34 times.
 _SPACE_FACTOR = 1.5
 
-Expected = Mapping[str, Mapping[str, Any]]
+# Seconds that a server which went away in mid-load has to come back. After that the next run drops what is half loaded.
+_RETURN_S = 20.0
+# In a schema of stored rows: all of them are there.
+_COMPLETE = "campaign_rollback_complete"
+
+
+@dataclasses.dataclass(frozen=True)
+class Expected:
+    """What was recorded of a backup: per table ``rows`` and ``digest`` as far as known, and the list of migrations.
+
+    Without tables nothing is known of them.
+    """
+
+    tables: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
+    migrations: Sequence[str] | None = None
 
 
 def _unchanged(schema: str) -> dict[str, Any]:
-    return {"changed": False, "schema": schema, "tables": {}, "bytes": 0, "load_s": 0.0, "carried": {}}
+    return {
+        "changed": False,
+        "schema": schema,
+        "tables": {},
+        "bytes": 0,
+        "load_s": 0.0,
+        "carried": {},
+        "merged": {},
+        "conflicts": {},
+    }
 
 
 def is_expendable(schema: str) -> bool:
@@ -46,39 +83,81 @@ def is_expendable(schema: str) -> bool:
     return any(infix in schema for infix in EXPENDABLE)
 
 
-def differences(expected: Expected, counts: Mapping[str, int]) -> list[str]:
-    """Expected tables that are missing or have another number of rows, in words."""
-    found = []
-    for name in sorted(expected):
-        rows = expected[name].get("rows")
-        if name not in counts:
-            found.append(f"{name} is missing")
-        elif rows is not None and counts[name] != int(rows):
-            found.append(f"{name} has {counts[name]} rows instead of {rows}")
-    return found
+def differences(expected: Expected, found: Mapping[str, Any]) -> list[str]:
+    """In what a loaded schema is not what was recorded, in words; ``found`` as schema_info describes it."""
+    tables = found["tables"]
+    wrong = [
+        f"{name} is not in the manifest" for name in sorted(tables) if expected.tables and name not in expected.tables
+    ]
+    for name in sorted(expected.tables):
+        rows, digest = expected.tables[name].get("rows"), expected.tables[name].get("digest")
+        if name not in tables:
+            wrong.append(f"{name} is missing")
+            continue
+        if rows is not None and tables[name]["rows"] != int(rows):
+            wrong.append(f"{name} has {tables[name]['rows']} rows instead of {rows}")
+        if digest is not None and tables[name]["digest"] != digest:
+            wrong.append(f"{name} has another structure")
+    if expected.migrations is not None:
+        loaded, recorded = set(found["migrations"] or ()), set(expected.migrations)
+        wrong += [f"migration {name} is not in the manifest" for name in sorted(loaded - recorded)]
+        wrong += [f"migration {name} is missing" for name in sorted(recorded - loaded)]
+    return wrong
 
 
 def _loaded(db: Database, schema: str, expected: Expected, started: float) -> dict[str, Any]:
     load_s = round(time.monotonic() - started, 3)
-    names = sorted(read_tables(db, [schema])[schema])
-    if names:
-        # Without fresh statistics the sizes are wrong, and so are the query plans of the first minutes after a swap.
-        db.rows("ANALYZE NO_WRITE_TO_BINLOG TABLE " + ", ".join(qualified(schema, name) for name in names))
-    tables = read_tables(db, [schema])[schema]
-    counts = count_rows(db, schema, tables)
-    wrong = differences(expected, counts)
+    _analyze(db, schema)
+    found = schema_info(db, schema)
+    wrong = differences(expected, found)
     if wrong:
         raise RollbackError("The loaded copy is not what was recorded", found="; ".join(wrong), where=schema)
-    return {
-        "tables": {name: {"rows": counts[name]} for name in sorted(counts)},
-        "bytes": sum(table.bytes for table in tables.values()),
-        "load_s": load_s,
-    }
+    return dict(_described(found), load_s=load_s)
 
 
-def _room(db: Database, uncompressed: int) -> None:
+def _described(found: Mapping[str, Any]) -> dict[str, Any]:
+    tables = {name: {"rows": table["rows"]} for name, table in found["tables"].items()}
+    return {"tables": tables, "bytes": found["bytes"]}
+
+
+def _analyze(db: Database, schema: str) -> None:
+    """Without fresh statistics the sizes are wrong, and so are the query plans of the first minutes after a swap."""
+    names = sorted(read_tables(db, [schema])[schema])
+    if names:
+        db.rows("ANALYZE NO_WRITE_TO_BINLOG TABLE " + ", ".join(qualified(schema, name) for name in names))
+
+
+def _whole(db: Database, schema: str, expected: Expected) -> dict[str, Any] | None:
+    """What ``schema`` holds if that is the whole backup, every table with the recorded rows and structure; or None."""
+    known = all("rows" in table and table.get("digest") for table in expected.tables.values())
+    digests = {name: table.get("digest") for name, table in expected.tables.items()}
+    # Rows are counted only where it can matter, because that takes long.
+    if not expected.tables or not known or table_digests(db, schema) != digests:
+        return None
+    found = schema_info(db, schema)
+    return None if differences(expected, found) else _described(found)
+
+
+def _discard(db: Database, schema: str) -> None:
+    """Drop a half loaded schema although its load failed, perhaps because the server went away and is coming back."""
+    deadline = time.monotonic() + _RETURN_S
+    while True:
+        try:
+            with db.again() as own:
+                own.run(f"DROP DATABASE IF EXISTS {quote(schema)}")
+            return
+        except RollbackError:
+            if time.monotonic() >= deadline:
+                # The failure of the load says more; the next load of the run, or tidying up, drops the rest.
+                return
+            time.sleep(0.2)
+
+
+def _room(db: Database, uncompressed: int, schema: str) -> None:
     free = free_bytes(db)
-    if free is not None and free < uncompressed * _SPACE_FACTOR:
+    # What an earlier attempt loaded is dropped first.
+    freed = sum(table.bytes for table in read_tables(db, [schema])[schema].values())
+    if free is not None and free + freed < uncompressed * _SPACE_FACTOR:
         raise RollbackError(
             "Not enough disk for a second copy of the data",
             found=f"{free} bytes free, about {uncompressed * _SPACE_FACTOR:.0f} needed",
@@ -95,10 +174,12 @@ def load_beside(
     expected: Expected,
     sha256: str | None,
     check: bool = False,
+    progress: str | None = None,
 ) -> dict[str, Any]:
-    """Load ``src`` into ``schema``, created anew; the file is verified before anything is touched.
+    """Load ``src`` into ``schema``; the file is verified before anything is touched.
 
-    A load that fails or does not match ``expected`` leaves no schema behind. Raises RollbackError.
+    A schema that an earlier attempt loaded completely is left as it is, a partial one is dropped first. A load that
+    fails or does not match ``expected`` leaves no schema behind. Raises RollbackError.
     """
     if "__" not in schema:
         raise RollbackError(
@@ -114,21 +195,27 @@ def load_beside(
                 found=schema,
                 where="names with {} or {}".format(*EXPENDABLE),
             )
-        _room(db, uncompressed)
         command = client_command(db.engine, connection, schema)
+        whole = _whole(db, schema, expected) if exists else None
+        if whole:
+            if not check:
+                _analyze(db, schema)
+            return {**_unchanged(schema), **whole}
+        _room(db, uncompressed, schema)
         if check:
-            return dict(_unchanged(schema), changed=True)
+            return dict(_unchanged(schema), changed=True, tables={name: {} for name in dump.tables})
         if exists:
             db.run(f"DROP DATABASE {quote(schema)}")
         db.run(f"CREATE DATABASE {quote(schema)} CHARACTER SET utf8mb4")
         try:
             started = time.monotonic()
-            dump.load(command)
+            with Progress(progress, uncompressed) as counted:
+                dump.load(command, counted)
             result = _loaded(db, schema, expected, started)
         except BaseException:
-            db.run(f"DROP DATABASE IF EXISTS {quote(schema)}")
+            _discard(db, schema)
             raise
-    return dict(result, changed=True, schema=schema)
+    return {**_unchanged(schema), **result, "changed": True}
 
 
 def remove(db: Database, schema: str, check: bool = False) -> dict[str, Any]:
@@ -141,7 +228,9 @@ def remove(db: Database, schema: str, check: bool = False) -> dict[str, Any]:
     return dict(_unchanged(schema), changed=exists)
 
 
-def _replace(db: Database, command: list[str], dump: Dump, schema: str, expected: Expected) -> dict[str, Any]:
+def _replace(
+    db: Database, command: list[str], dump: Dump, schema: str, expected: Expected, progress: Progress
+) -> dict[str, Any]:
     started = time.monotonic()
     db.run("SET SESSION foreign_key_checks=0")
     try:
@@ -153,32 +242,81 @@ def _replace(db: Database, command: list[str], dump: Dump, schema: str, expected
                 db.run("DROP {} IF EXISTS {}".format(kind, ", ".join(qualified(schema, name) for name in names)))
     finally:
         db.run("SET SESSION foreign_key_checks=1")
-    dump.load(command)
+    dump.load(command, progress)
     return _loaded(db, schema, expected, started)
 
 
-def _store(db: Database, schema: str, store: str, carry: Sequence[Carry]) -> None:
-    """Copy the rows that must not fall back out of the way of the load; by their condition they are few."""
-    # What an attempt killed before its journal line left behind; the live rows are still whole then.
+def _store(db: Database, schema: str, store: str, carry: Sequence[Carry], starts: Mapping[str, int]) -> None:
+    """Copy what the load must not lose out of its way: rows to carry, and rows whose id is new since ``starts``.
+
+    By their conditions they are few.
+    """
+    # What an attempt killed before it was complete left behind; the live rows are still whole then.
     db.run(f"DROP DATABASE IF EXISTS {quote(store)}")
     create_like(db, store, schema)
+    columns = read_columns(db, [schema])
+    conditions: dict[str, list[str]] = {}
     for rule in carry:
-        if rule.table in read_tables(db, [schema])[schema]:
+        conditions.setdefault(rule.table, []).append(f"(\n{rule.when}\n)")
+    for table, start in starts.items():
+        counter = _counter(columns.get((schema, table), {}))
+        if counter:
+            conditions.setdefault(table, []).append(f"live.{quote(counter)} >= {start:d}")
+    for table in sorted(conditions):
+        if (schema, table) in columns:
             db.run(
-                f"CREATE TABLE {qualified(store, rule.table)} AS SELECT live.*"
-                f" FROM {qualified(schema, rule.table)} AS live WHERE (\n{rule.when}\n)"
+                f"CREATE TABLE {qualified(store, table)} AS SELECT live.*"
+                f" FROM {qualified(schema, table)} AS live WHERE {' OR '.join(conditions[table])}"
             )
+    db.run(f"CREATE TABLE {qualified(store, _COMPLETE)} (at INT)")
 
 
-def _bring(db: Database, store: str, schema: str, carry: Sequence[Carry]) -> dict[str, int]:
-    """Carry the stored rows into the loaded ones; returns how many changed, by table."""
+def _counter(columns: Mapping[str, Column]) -> str | None:
+    return next((name for name, column in columns.items() if "auto_increment" in column.extra), None)
+
+
+def _bring(
+    db: Database, store: str, schema: str, carry: Sequence[Carry], starts: Mapping[str, int]
+) -> dict[str, dict[str, int]]:
+    """Bring the stored rows into the loaded ones; returns how many were carried, merged, and refused, by table."""
     columns = read_columns(db, [store, schema])
+    both = {table for where, table in columns if where == store and (schema, table) in columns}
+    merges = [
+        merge_sql(table, store, schema, columns[(store, table)], columns[(schema, table)], starts[table])
+        for table in parents_first(both & set(starts), schema, read_foreign_keys(db))
+    ]
+    merged, conflicts = merge_rows(db, [merge for merge in merges if merge])
     carried = {}
     for rule in carry:
-        if (store, rule.table) in columns and (schema, rule.table) in columns:
-            statements = carry_sql(rule, store, schema, columns[(store, rule.table)], columns[(schema, rule.table)])
-            carried[rule.table] = carry_rows(db, statements)
-    return carried
+        if rule.table in both:
+            place = (columns[(store, rule.table)], columns[(schema, rule.table)])
+            carried[rule.table] = carry_rows(db, carry_sql(rule, store, schema, *place))
+    return {"carried": carried, "merged": merged, "conflicts": conflicts}
+
+
+def _space_out(db: Database, schema: str, starts: Mapping[str, int]) -> None:
+    """Go on with ids from ``starts``, so that what is inserted from now on can be told from what was there."""
+    tables = read_tables(db, [schema])[schema]
+    for name in sorted(set(starts) & set(tables)):
+        if tables[name].auto_increment is not None:
+            db.run(f"ALTER TABLE {qualified(schema, name)} AUTO_INCREMENT = {starts[name]:d}")
+
+
+def _starts(db: Database, schema: str, gap: int) -> dict[str, int]:
+    """Ids from which on rows are new once ``schema`` was loaded over."""
+    tables = read_tables(db, [schema])[schema]
+    columns = {table: found for (_schema, table), found in read_columns(db, [schema]).items()}
+    return auto_increments(tables, tables, columns, gap)
+
+
+def _means_back(db: Database, schema: str, src: str, carry: Sequence[Carry], gap: int) -> dict[str, Any]:
+    return {
+        "schema": schema,
+        "src": src,
+        "carry": [dataclasses.asdict(rule) for rule in carry],
+        "gap": gap,
+        "auto_increment": _starts(db, schema, gap),
+    }
 
 
 def load_in_place(
@@ -191,61 +329,104 @@ def load_in_place(
     expected: Expected,
     sha256: str | None,
     carry: Sequence[Carry] = (),
+    gap: int = 1000,
     check: bool = False,
+    progress: str | None = None,
 ) -> dict[str, Any]:
     """Replace the tables and views of the live ``schema`` by those of ``src``; users see it happen.
 
-    Rows that ``carry`` names keep what was done to them since the dump. ``undo_src`` is a dump of the
-    present state, verified just as well before anything is touched. Running again after a crash loads again; after
-    success it changes nothing.
+    Rows that ``carry`` names keep what was done to them since the dump. ``undo_src`` is a dump of the present state,
+    verified just as well before anything is touched; a check does without. Running again after a crash loads again;
+    after success it changes nothing.
     """
-    nothing = _unchanged(schema)
-    with Dump(src) as dump, Dump(undo_src) as undo_dump:
-        dump.verify(sha256)
-        undo_dump.verify()
+    with Dump(src) as dump:
+        uncompressed = dump.verify(sha256)
+        if os.path.exists(undo_src) or not check:
+            with Dump(undo_src) as undo_dump:
+                undo_dump.verify()
         if schema not in existing_schemas(db, [schema]):
             raise RollbackError("The schema does not exist", found=schema)
         command = client_command(db.engine, connection, schema)
         pending = [step for step in journal.to_undo(COMPONENT, STEP) if step.undo["schema"] == schema]
         if pending and pending[0].state == "done":
-            return nothing
+            return _unchanged(schema)
         if check:
-            return dict(nothing, changed=True)
+            return dict(_unchanged(schema), changed=True, tables={name: {} for name in dump.tables})
         # A second attempt keeps the first one's undo file and rows: by now the schema may hold nothing worth keeping.
         store = f"{schema}__carry_{journal.run_id}"
         if pending:
-            seq = pending[0].seq
+            seq, undo = pending[0].seq, pending[0].undo
         else:
-            _store(db, schema, store, carry)
-            undo = {"src": undo_src, "schema": schema, "carry": [dataclasses.asdict(rule) for rule in carry]}
+            _store(db, schema, store, carry, {})
+            undo = _means_back(db, schema, undo_src, carry, gap)
             seq = journal.begin(COMPONENT, "switch", STEP, undo)
         try:
-            result = _replace(db, command, dump, schema, expected)
-            result["carried"] = _bring(db, store, schema, carry)
+            with Progress(progress, uncompressed) as counted:
+                result = _replace(db, command, dump, schema, expected, counted)
+            _space_out(db, schema, undo.get("auto_increment", {}))
+            result.update(_bring(db, store, schema, carry, {}))
         except RollbackError as error:
             journal.failed(seq, error.what)
             raise
         journal.done(seq, load_s=result["load_s"])
-    return dict(result, changed=True, schema=schema)
+    return {**_unchanged(schema), **result, "changed": True}
+
+
+def _set_aside(
+    db: Database, connection: list[str], step: Step, journal: Journal, by: Journal, store: str
+) -> dict[str, Any]:
+    """Keep what is live before a reversal loads over it; returns the means to come back to it.
+
+    An attempt that was announced has set aside what was live before it; what is live now may be half loaded.
+    """
+    schema = str(step.undo["schema"])
+    carry = [Carry.from_mapping(rule) for rule in step.undo["carry"]]
+    origin = {"run": journal.run_id, "seq": step.seq}
+    begun = [known for known in by.to_undo(COMPONENT, STEP) if known.undo.get("reverts") == origin]
+    if begun:
+        return begun[0].undo
+    own = by.run_id == journal.run_id
+    # A run that takes itself back announces nothing, but it begins to load as soon as the rows are stored.
+    if not own or _COMPLETE not in read_tables(db, [store])[store]:
+        _store(db, schema, store, carry, step.undo.get("auto_increment", {}))
+    kept = os.path.join(by.directory, "replaced", "database", f"{schema}_{journal.run_id}_{step.seq}.sql.zst")
+    if not own:
+        # Not announced, so what is live is still whole, and may have changed since a first attempt dumped it.
+        if os.path.exists(kept):
+            os.unlink(kept)
+        write_dump(dump_command(db.engine, connection, schema), kept)
+    return _means_back(db, schema, kept, carry, step.undo.get("gap", 0))
 
 
 def revert_in_place(
-    db: Database, connection: list[str], journal: Journal, schema: str, check: bool = False
+    db: Database,
+    connection: list[str],
+    journal: Journal,
+    by: Journal,
+    schema: str,
+    check: bool = False,
+    progress: str | None = None,
 ) -> dict[str, Any]:
-    """Load the undo file of this run's in-place restore of ``schema``; changes nothing if there was none."""
+    """Load the undo file of the in-place restore of ``schema`` that ``journal`` records, on behalf of the run ``by``.
+
+    Rows to carry and rows inserted since are brought along; those that cannot be stay in a schema of their own. Changes
+    nothing if there was no such restore.
+    """
     result = _unchanged(schema)
     for step in journal.to_undo(COMPONENT, STEP):
         if step.undo["schema"] != schema:
             continue
         with Dump(step.undo["src"]) as dump:
-            dump.verify()
+            uncompressed = dump.verify()
+            result["changed"] = True
             if not check:
+                store = f"{schema}__carry_undo_{by.run_id}_{step.seq}"
+                undo = _set_aside(db, connection, step, journal, by, store)
                 carry = [Carry.from_mapping(rule) for rule in step.undo["carry"]]
-                store = f"{schema}__carry_undo_{journal.run_id}"
-                if store not in existing_schemas(db, [store]):
-                    _store(db, schema, store, carry)
-                result.update(_replace(db, client_command(db.engine, connection, schema), dump, schema, {}))
-                result["carried"] = _bring(db, store, schema, carry)
-                journal.undone(step.seq)
-        result["changed"] = True
+                command = client_command(db.engine, connection, schema)
+                with journal.reverting(step, by, undo) as recorded, Progress(progress, uncompressed) as counted:
+                    result.update(_replace(db, command, dump, schema, Expected(), counted))
+                    _space_out(db, schema, undo["auto_increment"])
+                    recorded.update(_bring(db, store, schema, carry, step.undo.get("auto_increment", {})))
+                result.update(recorded)
     return result

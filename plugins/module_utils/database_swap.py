@@ -1,7 +1,8 @@
 """Exchange the tables of two schemas in one atomic statement, and back again.
 
 The live tables go to ``outgoing``, the tables of ``incoming`` go live. A swap has incoming = shadow and
-outgoing = attic; its undo has incoming = attic and outgoing = the schema that keeps the restored tables.
+outgoing = attic; its undo has incoming = attic and outgoing = the schema that keeps the restored tables, and the undo
+of the undo the other way round, without end: each is journaled in the same form.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ from ansible_collections.campaign.rollback.plugins.module_utils.journal import J
 
 COMPONENT = "database"
 STEP = "swap"
+# What is wrong with one row, not with the server: no value, twice the same key, not representable, no parent, a check.
+ROW_REFUSED = {1048, 1062, 1216, 1264, 1265, 1292, 1364, 1366, 1406, 1452, 1586, 3819, 4025}
 _INTEGER_BITS = {"tinyint": 8, "smallint": 16, "mediumint": 24, "int": 32, "bigint": 64}
 
 
@@ -160,6 +163,104 @@ def carry_sql(
     )
 
 
+@dataclasses.dataclass(frozen=True)
+class Merge:
+    """How to bring the rows of one table that only the source has: ``find`` reads their keys, ``insert`` takes some."""
+
+    table: str
+    find: str
+    insert: str
+
+    def insert_for(self, keys: Sequence[int]) -> str:
+        """The INSERT for rows given by their keys. In their order, so that a row finds its parent in the same table."""
+        return self.insert.format(", ".join(f"{key:d}" for key in keys))
+
+
+def merge_sql(
+    table: str,
+    source: str,
+    target: str,
+    source_columns: Mapping[str, Column],
+    target_columns: Mapping[str, Column],
+    start: int,
+) -> Merge | None:
+    """Statements for the rows of ``table`` that got their id, ``start`` or higher, in ``source``; None without ids."""
+    counter = next((name for name, column in target_columns.items() if "auto_increment" in column.extra), None)
+    if counter is None or counter not in source_columns:
+        return None
+    shared = [quote(name) for name, column in target_columns.items() if name in source_columns and not column.generated]
+    # A name may hold what format() takes for a place.
+    fixed = f"INSERT INTO {qualified(target, table)} ({', '.join(shared)}) SELECT {', '.join(shared)}"
+    fixed += f" FROM {qualified(source, table)} WHERE {quote(counter)} "
+    ends = f" ORDER BY {quote(counter)}"
+    return Merge(
+        table,
+        "SELECT live.{0} FROM {1} AS live LEFT JOIN {2} AS incoming ON incoming.{0} = live.{0}"
+        " WHERE live.{0} >= {3:d} AND incoming.{0} IS NULL ORDER BY live.{0}".format(
+            quote(counter), qualified(source, table), qualified(target, table), start
+        ),
+        _literal_braces(fixed) + "IN ({})" + _literal_braces(ends),
+    )
+
+
+def _literal_braces(text: str) -> str:
+    return text.replace("{", "{{").replace("}", "}}")
+
+
+def parents_first(tables: Iterable[str], schema: str, keys: Iterable[ForeignKey]) -> list[str]:
+    """``tables`` of ``schema`` in an order where a referred table precedes those that refer to it, but for cycles."""
+    remaining = sorted(tables)
+    parents: dict[str, set[str]] = {name: set() for name in remaining}
+    for key in keys:
+        if key.child[0] == key.parent[0] == schema and key.child[1] in parents and key.child != key.parent:
+            parents[key.child[1]].add(key.parent[1])
+    ordered: list[str] = []
+    while remaining:
+        ready = [name for name in remaining if not parents[name] & set(remaining)] or remaining[:1]
+        ordered += ready
+        remaining = [name for name in remaining if name not in ready]
+    return ordered
+
+
+def _insert(db: Database, merge: Merge, keys: Sequence[int]) -> None:
+    """Insert the rows that the table accepts; halves what is refused until the row that is to blame is alone."""
+    try:
+        db.run(merge.insert_for(keys))
+    except RollbackError as error:
+        if error_code(error) not in ROW_REFUSED:
+            raise
+        middle = len(keys) // 2
+        for half in (keys[:middle], keys[middle:]) if middle else ():
+            _insert(db, merge, half)
+
+
+def merge_rows(db: Database, merges: Sequence[Merge]) -> tuple[dict[str, int], dict[str, int]]:
+    """Insert the rows that only the sources have: (inserted per table, refused per table), tables without any left out.
+
+    Nothing is inserted twice however often this runs. ``merges`` has parents before their children; where they refer to
+    each other, refused rows get another chance as long as any row found its place.
+    """
+    merged: dict[str, int] = {}
+    conflicts: dict[str, int] = {}
+    pending, progress = list(merges), True
+    while pending and progress:
+        progress = False
+        for merge in pending:
+            new = [int(row[0]) for row in db.rows(merge.find)]
+            for start in range(0, len(new), 500):
+                _insert(db, merge, new[start : start + 500])
+            conflicts[merge.table] = len(db.rows(merge.find)) if new else 0
+            found = len(new) - conflicts[merge.table]
+            merged[merge.table] = merged.get(merge.table, 0) + found
+            progress = progress or found > 0
+        pending = [merge for merge in pending if conflicts[merge.table]]
+    return _some(merged), _some(conflicts)
+
+
+def _some(counts: Mapping[str, int]) -> dict[str, int]:
+    return {name: count for name, count in counts.items() if count}
+
+
 def _largest(column: Column | None) -> int:
     match = re.match(r"[a-z]+", column.type.lower()) if column else None
     bits = _INTEGER_BITS.get(match.group(0), 64) if match else 64
@@ -207,9 +308,23 @@ def restored_name(schema: str, attic: str, run_id: str) -> str:
     return f"{schema}__attic_undo_{suffix}"
 
 
+def _empty_schema(db: Database, name: str) -> str:
+    """``name``, or that with a number if tables of an earlier undo are kept there."""
+    found, number = name, 1
+    while read_tables(db, [found])[found]:
+        number += 1
+        found = f"{name}_{number}"
+    quote(found)
+    return found
+
+
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """What a swap is asked to do; ``gap`` in ids, ``lock_wait_s`` in seconds per attempt."""
+    """What a swap is asked to do; ``gap`` in ids, ``lock_wait_s`` in seconds per attempt.
+
+    ``incoming_tables`` is what the shadow is going to hold, for a plan made before it is loaded. ``merge_from`` has per
+    table the id from which on rows of the live table are new, and are taken along.
+    """
 
     schema: str
     shadow: str
@@ -219,6 +334,8 @@ class Request:
     gap: int = 1000
     lock_wait_s: int = 2
     attempts: int = 5
+    incoming_tables: tuple[str, ...] = ()
+    merge_from: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -228,6 +345,7 @@ class Prepared:
     plan: Plan
     auto_increment: dict[str, int]
     carry: dict[str, list[CarryStatements]]
+    merge: tuple[Merge, ...] = ()
 
 
 def prepare(db: Database, request: Request) -> Prepared:
@@ -243,10 +361,13 @@ def prepare(db: Database, request: Request) -> Prepared:
     names = [request.schema, request.shadow, request.attic]
     if len(set(names)) != 3:
         raise RollbackError("Live schema, shadow and attic must be three different schemas", found=", ".join(names))
-    missing = {request.schema, request.shadow} - existing_schemas(db, names)
+    tables = read_tables(db, names)
+    foreseen = not set(request.incoming_tables) <= set(tables[request.shadow])
+    if foreseen:
+        tables[request.shadow] = {name: Table(name, None, 0) for name in request.incoming_tables}
+    missing = {request.schema, *([] if foreseen else [request.shadow])} - existing_schemas(db, names)
     if missing:
         raise RollbackError("The schema does not exist", found=", ".join(sorted(missing)))
-    tables = read_tables(db, names)
     if tables[request.attic]:
         raise RollbackError(
             "The schema that is to receive the live tables is not empty",
@@ -259,7 +380,8 @@ def prepare(db: Database, request: Request) -> Prepared:
     if not incoming:
         raise RollbackError("There is no table to bring in", found=request.shadow, where="shadow")
     plan = Plan(request.schema, request.shadow, request.attic, tuple(sorted(live)), tuple(sorted(incoming)))
-    reasons = refusals(plan, read_objects(db, names[:2]), read_foreign_keys(db))
+    keys = read_foreign_keys(db)
+    reasons = refusals(plan, read_objects(db, names[:2]), keys)
     if reasons:
         raise RollbackError(
             "The schema has what a rename of tables cannot move; nothing was touched",
@@ -268,6 +390,8 @@ def prepare(db: Database, request: Request) -> Prepared:
             next_step="remove these objects; this version cannot move them",
         )
     columns = read_columns(db, names[:2])
+    # Nobody knows the columns of tables that are not there yet; the live ones at least prove the condition.
+    beside = request.schema if foreseen else request.shadow
     statements: dict[str, list[CarryStatements]] = {}
     for carry in request.carry:
         if carry.table in keep:
@@ -278,15 +402,31 @@ def prepare(db: Database, request: Request) -> Prepared:
             carrying = carry_sql(
                 carry,
                 request.schema,
-                request.shadow,
+                beside,
                 columns[(request.schema, carry.table)],
-                columns[(request.shadow, carry.table)],
+                columns[(beside, carry.table)],
             )
             # Proves that the condition is understood before anything is touched.
             db.rows("EXPLAIN " + carrying.find)
             statements.setdefault(carry.table, []).append(carrying)
     incoming_columns = {name: columns.get((request.shadow, name), {}) for name in incoming}
-    return Prepared(plan, auto_increments(live, incoming, incoming_columns, request.gap), statements)
+    merges = [
+        merge_sql(
+            name,
+            request.schema,
+            request.shadow,
+            columns[(request.schema, name)],
+            columns[(request.shadow, name)],
+            request.merge_from[name],
+        )
+        for name in parents_first(set(request.merge_from) & set(live) & set(incoming), request.shadow, keys)
+    ]
+    return Prepared(
+        plan,
+        auto_increments(live, incoming, incoming_columns, request.gap),
+        statements,
+        tuple(merge for merge in merges if merge),
+    )
 
 
 def create_like(db: Database, schema: str, pattern: str) -> None:
@@ -306,10 +446,10 @@ def carry_rows(db: Database, carrying: CarryStatements) -> int:
 
 
 def execute(db: Database, prepared: Prepared, request: Request) -> dict[str, Any]:
-    """Carry and rename, again after each bounded wait.
+    """Merge, carry and rename, again after each bounded wait.
 
-    Returns ``attempts``, ``swap_s``, ``carried`` and ``auto_increment``; ``swap_s`` is the duration of the rename that
-    succeeded. Raises RollbackError with the blocking transactions.
+    Returns ``attempts``, ``swap_s``, ``carried``, ``merged``, ``conflicts`` and ``auto_increment``; ``swap_s`` is the
+    duration of the rename that succeeded. Raises RollbackError with the blocking transactions.
     """
     plan = prepared.plan
     db.limit_waits(request.lock_wait_s)
@@ -317,8 +457,12 @@ def execute(db: Database, prepared: Prepared, request: Request) -> dict[str, Any
     for name, value in prepared.auto_increment.items():
         db.run(f"ALTER TABLE {qualified(plan.incoming, name)} AUTO_INCREMENT = {value:d}")
     carried = {carry.table: 0 for carry in request.carry}
+    merged: dict[str, int] = {}
     for attempt in range(1, request.attempts + 1):
         try:
+            inserted, conflicts = merge_rows(db, prepared.merge)
+            for table, count in inserted.items():
+                merged[table] = merged.get(table, 0) + count
             for table, statements in prepared.carry.items():
                 for carrying in statements:
                     carried[table] += carry_rows(db, carrying)
@@ -340,7 +484,14 @@ def execute(db: Database, prepared: Prepared, request: Request) -> dict[str, Any
                 ) from error
             # Everything that queued up behind the waiting rename gets through before the next try.
             time.sleep(min(0.1 * 2**attempt, 1.0))
-    return {"attempts": attempt, "swap_s": swap_s, "carried": carried, "auto_increment": prepared.auto_increment}
+    return {
+        "attempts": attempt,
+        "swap_s": swap_s,
+        "carried": carried,
+        "merged": merged,
+        "conflicts": conflicts,
+        "auto_increment": prepared.auto_increment,
+    }
 
 
 def described(plan: Plan) -> dict[str, Any]:
@@ -361,11 +512,14 @@ def _unchanged(schema: str) -> dict[str, Any]:
     return {
         "changed": False,
         "schema": schema,
+        "in_force": False,
         "tables": {"to_live": [], "from_live": []},
         "diff": {"before": "", "after": ""},
         "attempts": 0,
         "swap_s": 0.0,
         "carried": {},
+        "merged": {},
+        "conflicts": {},
         "auto_increment": {},
     }
 
@@ -395,6 +549,25 @@ def is_swapped(db: Database, step: Step) -> bool:
     )
 
 
+def means_back(prepared: Prepared, request: Request, restored: str) -> dict[str, Any]:
+    """What the journal says of a swap before it happens: all that its reversal needs.
+
+    The start values stand here and not in the result, because a run that dies right after the rename has no result.
+    """
+    return {
+        "schema": request.schema,
+        "shadow": request.shadow,
+        "attic": request.attic,
+        "restored": restored,
+        "out": list(prepared.plan.out),
+        "into": list(prepared.plan.into),
+        "keep": list(request.keep),
+        "carry": [dataclasses.asdict(carry) for carry in request.carry],
+        "gap": request.gap,
+        "auto_increment": prepared.auto_increment,
+    }
+
+
 def swap(db: Database, journal: Journal, request: Request, check: bool = False) -> dict[str, Any]:
     """Put the shadow tables live and the live tables into the attic; see the module database_swap.
 
@@ -412,29 +585,17 @@ def swap(db: Database, journal: Journal, request: Request, check: bool = False) 
                 incoming=undo["shadow"],
                 outgoing=undo["attic"],
                 tables={"to_live": undo["into"], "from_live": undo["out"]},
+                in_force=True,
                 **step.result,
             )
         if not check:
             journal.undone(step.seq)
     prepared = prepare(db, request)
     plan = prepared.plan
-    restored = restored_name(request.schema, request.attic, journal.run_id)
-    quote(restored)
-    if read_tables(db, [restored])[restored]:
-        raise RollbackError("The schema that an undo would need is not empty", found=restored)
+    restored = _empty_schema(db, restored_name(request.schema, request.attic, journal.run_id))
     if check:
         return {**_unchanged(request.schema), **described(plan)}
-    undo = {
-        "schema": request.schema,
-        "shadow": request.shadow,
-        "attic": request.attic,
-        "restored": restored,
-        "out": list(plan.out),
-        "into": list(plan.into),
-        "keep": list(request.keep),
-        "carry": [dataclasses.asdict(carry) for carry in request.carry],
-        "gap": request.gap,
-    }
+    undo = means_back(prepared, request, restored)
     seq = journal.begin(COMPONENT, "switch", STEP, undo)
     try:
         result = execute(db, prepared, request)
@@ -446,36 +607,55 @@ def swap(db: Database, journal: Journal, request: Request, check: bool = False) 
                 journal.undone(seq)
         raise
     journal.done(seq, **result)
-    return {**result, **described(plan)}
+    return {**result, **described(plan), "in_force": True}
+
+
+def reversal(step: Step, lock_wait_s: int, attempts: int) -> Request:
+    """The swap that reverses the one of ``step``."""
+    undo = step.undo
+    return Request(
+        undo["schema"],
+        undo["attic"],
+        undo["restored"],
+        tuple(undo["keep"]),
+        tuple(Carry.from_mapping(carry) for carry in undo["carry"]),
+        undo["gap"],
+        lock_wait_s,
+        attempts,
+        merge_from=undo.get("auto_increment", {}),
+    )
+
+
+def settle(journal: Journal, step: Step, by: Journal) -> None:
+    """Mark ``step``, which is not in force: it never was, or an attempt put it back and died before it said so."""
+    origin = {"run": journal.run_id, "seq": step.seq}
+    begun = any(known.undo.get("reverts") == origin for known in by.to_undo(step.component, step.name))
+    # Where nothing was put back there is nothing to come back to, so nothing is announced.
+    with journal.reverting(step, by if begun else journal, {}):
+        pass
 
 
 def revert(
-    db: Database, journal: Journal, schema: str, lock_wait_s: int, attempts: int, check: bool = False
+    db: Database, journal: Journal, by: Journal, schema: str, lock_wait_s: int, attempts: int, check: bool = False
 ) -> dict[str, Any]:
-    """Reverse this run's swap of ``schema``: attic tables go live, the restored ones into a schema of their own.
+    """Reverse the swap of ``schema`` that ``journal`` records, on behalf of the run ``by``.
 
-    What the swap carried is carried back the other way first. A swap that never happened or was undone changes nothing.
+    The attic tables go live, the restored ones into a schema of their own. What the swap carried is carried back the
+    other way first, and rows inserted since the swap are taken along; those that cannot be stay in the schema of the
+    restored tables. A swap that never happened or was undone changes nothing.
     """
     outcome = _unchanged(schema)
     for step in journal.to_undo(COMPONENT, STEP):
-        undo = step.undo
-        if undo["schema"] != schema:
+        if step.undo["schema"] != schema:
             continue
         if is_swapped(db, step):
-            request = Request(
-                schema,
-                undo["attic"],
-                undo["restored"],
-                tuple(undo["keep"]),
-                tuple(Carry.from_mapping(carry) for carry in undo["carry"]),
-                undo["gap"],
-                lock_wait_s,
-                attempts,
-            )
+            request = reversal(step, lock_wait_s, attempts)
             prepared = prepare(db, request)
             outcome.update(described(prepared.plan))
             if not check:
-                outcome.update(execute(db, prepared, request))
-        if not check:
-            journal.undone(step.seq)
+                with journal.reverting(step, by, means_back(prepared, request, request.shadow)) as result:
+                    result.update(execute(db, prepared, request))
+                outcome.update(result)
+        elif not check:
+            settle(journal, step, by)
     return outcome

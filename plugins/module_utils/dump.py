@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import dataclasses
 import gzip
 import hashlib
+import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
+import time
 import zlib
 from collections.abc import Iterator
-from typing import IO
+from typing import IO, Callable
 
-from ansible_collections.campaign.rollback.plugins.module_utils.database import operating_system_user, public_message
+from ansible_collections.campaign.rollback.plugins.module_utils.database import (
+    DISK_FULL,
+    operating_system_user,
+    public_message,
+)
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
 from ansible_collections.campaign.rollback.plugins.module_utils.files import (
     fsync_directory,
     make_private_directory,
     sha256_file,
+    write_atomically,
 )
 
 _BLOCK = 1024 * 1024
@@ -35,8 +44,9 @@ _FOREIGN = re.compile(
     rb"^\s*(?:/\*M?!\d*\s*)?(?:USE\s|(?:CREATE|DROP|ALTER)\s+(?:/\*.*?\*/\s*)?(?:DATABASE|SCHEMA)\b|SET\s+(?:@@)?GLOBAL\b)",
     re.IGNORECASE,
 )
+_CREATED = re.compile(rb"^CREATE TABLE (?:IF NOT EXISTS )?`((?:[^`]|``)+)`")
 _DELIMITER = re.compile(rb"^\s*DELIMITER\s+(\S+)", re.IGNORECASE)
-_CLIENT_ERROR = re.compile(r"ERROR (\d+) \(\w+\) at line (\d+)[^:]*: (.*)", re.DOTALL)
+_CLIENT_ERROR = re.compile(r"^ERROR (\d+) \(\w+\) at line (\d+)[^:\n]*: ", re.MULTILINE)
 
 
 def tool(engine: str, kind: str) -> str:
@@ -83,6 +93,41 @@ def client_command(engine: str, connection: list[str], schema: str) -> list[str]
     return [tool(engine, "client"), *connection, *options, "--", schema]
 
 
+class Progress:
+    """How far a long transfer is, in a file for whoever waits: ``{"done", "total", "at"}``, at most once a second.
+
+    ``total`` may be an estimate. That the file cannot be written is no reason to stop the transfer.
+    """
+
+    def __init__(self, path: str | None, total: int, clock: Callable[[], float] = time.time) -> None:
+        """Nothing is written without a ``path``."""
+        self._path, self._total, self._clock = path, total, clock
+        self._done, self._written = 0, float("-inf")
+
+    def __enter__(self) -> Progress:
+        """Write the file for the first time."""
+        self.add(0)
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        """Remove the file."""
+        if self._path:
+            with contextlib.suppress(OSError):
+                os.unlink(self._path)
+
+    def add(self, count: int) -> None:
+        """Another ``count`` bytes are through."""
+        self._done += count
+        at = self._clock()
+        if not self._path or at - self._written < 1:
+            return
+        self._written = at
+        text = json.dumps({"done": self._done, "total": max(self._total, self._done), "at": at})
+        with contextlib.suppress(OSError):
+            make_private_directory(os.path.dirname(self._path))
+            write_atomically(self._path, text.encode("utf-8"))
+
+
 @dataclasses.dataclass(frozen=True)
 class Written:
     """A finished dump: sizes in bytes, digest of the compressed file."""
@@ -100,6 +145,11 @@ def _piped(stream: IO[bytes] | None) -> IO[bytes]:
     return stream
 
 
+def _end_with_parent() -> None:
+    """A client that outlives its killed parent would go on with what is in the pipe, beside the next attempt's load."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
 class _Stderr:
     """Collects a child's messages in a file, so that no pipe can fill up and block it."""
 
@@ -107,25 +157,37 @@ class _Stderr:
         self.file = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the child)
 
     def text(self) -> str:
-        self.file.seek(0)
-        return self.file.read(4096).decode("utf-8", "replace").strip()
+        # The end, because newer clients show the failed statement first, which may be as long as a table.
+        self.file.seek(max(0, self.file.seek(0, os.SEEK_END) - 4096))
+        return self.file.read().decode("utf-8", "replace").strip()
 
 
-def write_dump(command: list[str], path: str) -> Written:
+def write_dump(command: list[str], path: str, progress: Progress | None = None) -> Written:
     """Run ``command``, compress its output and give it the name ``path`` once it is whole and on disk (mode 0600).
 
-    Raises RollbackError, leaving nothing behind, if either program fails or the completion trailer is missing.
+    Raises RollbackError, leaving nothing behind, if either program fails, the completion trailer is missing or the disk
+    is full.
     """
     if not path.endswith(".sql.zst"):
         raise RollbackError("A dump's name ends in .sql.zst", found=path, where="dest")
     if not shutil.which("zstd"):
         raise RollbackError("zstd is not installed", next_step="apt-get install zstd")
+    try:
+        with progress or Progress(None, 0) as counted:
+            return _write_dump(command, path, counted)
+    except OSError as error:
+        raise RollbackError(
+            "The dump cannot be written", found=error.strerror, where=path, next_step=f"df -h {os.path.dirname(path)}"
+        ) from error
+
+
+def _write_dump(command: list[str], path: str, progress: Progress) -> Written:
     directory = os.path.dirname(os.path.abspath(path))
     make_private_directory(directory)
     descriptor, temporary = tempfile.mkstemp(prefix=f".{os.path.basename(path)}.", dir=directory)
     try:
         with os.fdopen(descriptor, "wb") as target:
-            size = _compress(command, target)
+            size = _compress(command, target, progress)
             os.fsync(target.fileno())
         written = Written(path, os.path.getsize(temporary), size, sha256_file(temporary))
         os.rename(temporary, path)
@@ -137,7 +199,7 @@ def write_dump(command: list[str], path: str) -> Written:
     return written
 
 
-def _compress(command: list[str], target: IO[bytes]) -> int:
+def _compress(command: list[str], target: IO[bytes], progress: Progress) -> int:
     dump_messages, zstd_messages = _Stderr(), _Stderr()
     dumping = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=dump_messages.file)
     packing = subprocess.Popen(
@@ -151,6 +213,7 @@ def _compress(command: list[str], target: IO[bytes]) -> int:
                 size += len(block)
                 tail = (tail + block)[-512:]
                 sink.write(block)
+                progress.add(len(block))
         source.close()
         codes = dumping.wait(), packing.wait()
     except BaseException:
@@ -160,7 +223,11 @@ def _compress(command: list[str], target: IO[bytes]) -> int:
         raise
     # The cause first: a packer that stops makes the dump fail too, with a message that explains nothing.
     if codes[1]:
-        raise RollbackError("Compressing the dump failed", found=f"exit {codes[1]}: {zstd_messages.text()}")
+        raise RollbackError(
+            "Compressing the dump failed",
+            found=f"exit {codes[1]}: {zstd_messages.text()}",
+            where="free space in the directory of the dump",
+        )
     if codes[0]:
         raise RollbackError("The dump program failed", found=f"exit {codes[0]}: {dump_messages.text()}")
     if not is_complete(tail):
@@ -189,6 +256,8 @@ class Dump:
         except OSError as error:
             raise RollbackError("The dump cannot be read", found=f"{path} ({error.strerror})") from error
         self.bytes = os.fstat(self._file.fileno()).st_size
+        #: Names of the tables that the dump creates, known once it was verified.
+        self.tables: list[str] = []
 
     def __enter__(self) -> Dump:
         """The dump itself."""
@@ -256,15 +325,18 @@ class Dump:
                     "The dump is not the one that was recorded", found=f"sha256 {found}", where=self.path
                 )
         size, tail, fresh, delimiter = 0, b"", True, b";"
+        tables: set[bytes] = set()
         with self.stream() as stream:
             # Bounded pieces: one line may be as long as a table.
             for piece in iter(lambda: stream.readline(_BLOCK), b""):
                 size += len(piece)
                 tail = (tail + piece)[-512:]
                 if fresh and piece[:1] != b"I":
-                    changed = _DELIMITER.match(piece)
+                    changed, created = _DELIMITER.match(piece), _CREATED.match(piece)
                     if changed:
                         delimiter = changed.group(1)
+                    elif created and delimiter == b";":
+                        tables.add(created.group(1).replace(b"``", b"`"))
                     # Another delimiter means the body of a routine, where a line may begin with anything.
                     elif delimiter == b";" and _FOREIGN.match(piece):
                         raise RollbackError(
@@ -279,12 +351,19 @@ class Dump:
                 found=f"{size} bytes of SQL",
                 where=self.path,
             )
+        self.tables = sorted(name.decode("utf-8", "replace") for name in tables)
         return size
 
-    def load(self, command: list[str]) -> None:
+    def load(self, command: list[str], progress: Progress) -> None:
         """Feed the SQL text to ``command``; raises RollbackError with the client's message, without values of rows."""
         messages = _Stderr()
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=messages.file)
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=messages.file,
+            preexec_fn=_end_with_parent,
+        )
         sink = _piped(process.stdin)
         stopped = False
         try:
@@ -294,7 +373,9 @@ class Dump:
                     # Clients older than the sandbox line take it for a syntax error; binary mode protects as well.
                     if not _SANDBOX.match(first):
                         sink.write(first)
-                    shutil.copyfileobj(stream, sink, _BLOCK)
+                    for block in iter(lambda: stream.read(_BLOCK), b""):
+                        sink.write(block)
+                        progress.add(len(block))
                 except BrokenPipeError:
                     stopped = True
                     for _rest in iter(lambda: stream.read(_BLOCK), b""):
@@ -307,17 +388,23 @@ class Dump:
             process.wait()
             raise
         if code or stopped:
-            raise RollbackError("Loading the dump failed", found=client_message(messages.text()), where=self.path)
+            found = client_message(messages.text())
+            if any(f"({number})" in found for number in DISK_FULL):
+                raise RollbackError(
+                    "Loading the dump failed because the database server has no room left", found=found, where=self.path
+                )
+            raise RollbackError("Loading the dump failed", found=found, where=self.path)
 
 
 def client_message(text: str) -> str:
     """A client's error as ``line 12: (1064) ...`` without values of rows."""
-    match = _CLIENT_ERROR.search(text)
-    if not match:
+    # The last one: what looks like another before it is a value in the statement that is shown.
+    found = list(_CLIENT_ERROR.finditer(text))
+    if not found:
         # Whatever is not in the client's usual form might quote the statement.
         return (
             text.splitlines()[0][:120]
             if text.startswith(("mariadb:", "mysql:", "ERROR 2", "ERROR 1045"))
             else "no usable message"
         )
-    return f"line {match.group(2)}: {public_message(int(match.group(1)), match.group(3))}"
+    return f"line {found[-1].group(2)}: {public_message(int(found[-1].group(1)), text[found[-1].end() :])}"

@@ -123,12 +123,17 @@ def restore(journal: Journal, path: str, source: str) -> None:
         put(source, path)
 
 
-def revert(journal: Journal, path: str) -> bool:
-    """Put the replaced file back; what is live now is kept beside it. False if there was nothing to put back."""
+def revert(journal: Journal, by: Journal, path: str) -> bool:
+    """Put back the file that the run of ``journal`` replaced, on behalf of the run of ``by``.
+
+    What is live now is kept with the latter. False if there was nothing to put back.
+    """
     steps = journal.to_undo(COMPONENT, path)
     for step in steps:
-        if sha256_file(path) != sha256_file(step.undo["source"]):
-            keep(path, unused_copy(journal, path, ".undone"))
-            put(step.undo["source"], path)
-        journal.undone(step.seq)
+        differs = sha256_file(path) != sha256_file(step.undo["source"])
+        copy = unused_copy(by, path, ".undone")
+        keep(path, copy)
+        with journal.reverting(step, by, {"path": path, "source": copy}):
+            if differs:
+                put(step.undo["source"], path)
     return bool(steps)

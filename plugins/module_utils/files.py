@@ -52,6 +52,26 @@ def write_atomically(path: str, data: bytes, mode: int = 0o600, owner: tuple[int
     fsync_directory(directory)
 
 
+def append_line(path: str, line: str) -> None:
+    """Append one line to a file of lines, durable when this returns; a torn last line is ended first."""
+    created = not os.path.exists(path)
+    data = line.encode("utf-8") + b"\n"
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        size = os.fstat(descriptor).st_size
+        if size and os.pread(descriptor, 1, size - 1) != b"\n":
+            # A torn line from a power cut would swallow this one.
+            data = b"\n" + data
+        while data:
+            # A full disk takes a part without an error and refuses the rest.
+            data = data[os.write(descriptor, data) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    if created:
+        fsync_directory(os.path.dirname(path))
+
+
 def sha256_file(path: str) -> str:
     """Hex SHA-256 of one file's bytes."""
     digest = hashlib.sha256()

@@ -7,7 +7,9 @@ import time
 
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
 from ansible_collections.campaign.rollback.plugins.module_utils.files import fsync_directory, write_atomically
+from ansible_collections.campaign.rollback.plugins.module_utils.journal import Journal
 
+COMPONENT = "gate"
 #: State column of /proc/net/unix for a connected socket.
 CONNECTED = "03"
 
@@ -31,17 +33,21 @@ def check(flag: str) -> None:
         )
 
 
-def close(flag: str, run_id: str) -> None:
+def close(journal: Journal, flag: str) -> None:
     """Hold users back from the next request on; world-readable because nginx workers look for it."""
     check(flag)
-    write_atomically(flag, run_id.encode("utf-8") + b"\n", mode=0o644)
+    with journal.step(COMPONENT, "hold", flag, {"flag": flag}):
+        write_atomically(flag, journal.run_id.encode("utf-8") + b"\n", mode=0o644)
 
 
-def open_gate(flag: str) -> None:
-    """Let users in again."""
+def open_gate(journal: Journal, by: Journal, flag: str) -> None:
+    """Let users in again, whichever run had held them back."""
     if os.path.exists(flag):
         os.unlink(flag)
         fsync_directory(os.path.dirname(flag))
+    for closed in {journal.run_id: journal, by.run_id: by}.values():
+        for step in closed.to_undo(COMPONENT, flag):
+            closed.undone(step.seq)
 
 
 def connected(table: str, socket: str) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
+import fcntl
 import json
 import os
 import re
@@ -18,10 +19,20 @@ from collections.abc import Iterator
 from typing import Any
 
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
-from ansible_collections.campaign.rollback.plugins.module_utils.files import fsync_directory, make_private_directory
+from ansible_collections.campaign.rollback.plugins.module_utils.fences import acting
+from ansible_collections.campaign.rollback.plugins.module_utils.files import append_line, make_private_directory
 
 DEFAULT_STATE_DIR = "/var/lib/rollback"
 RUN_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z(-[a-z0-9-]+)?\Z")
+
+
+#: Options of every module that changes a host on behalf of a run, and of those that also put changes back.
+RUN_OPTIONS: dict[str, Any] = {
+    "run_id": {"type": "str", "required": True},
+    "fencing": {"type": "int", "default": 0},
+    "state_dir": {"type": "path", "default": DEFAULT_STATE_DIR},
+}
+UNDO_OPTIONS: dict[str, Any] = {**RUN_OPTIONS, "reverts": {"type": "str"}}
 
 
 def now() -> str:
@@ -71,8 +82,8 @@ class Step:
 class Journal:
     """Append-only journal of one run on this host."""
 
-    def __init__(self, run_id: str, state_dir: str = DEFAULT_STATE_DIR) -> None:
-        """Name the journal; the first line creates it."""
+    def __init__(self, run_id: str, state_dir: str = DEFAULT_STATE_DIR, fencing: int = 0) -> None:
+        """Name the journal and the lease number that its lines carry; the first line creates it."""
         if not RUN_ID.match(run_id):
             raise RollbackError(
                 "A run id looks like 20261121T174500Z",
@@ -80,8 +91,24 @@ class Journal:
                 next_step="ansible-playbook playbooks/assess-rollback.yml",
             )
         self.run_id = run_id
+        self.state_dir = state_dir
+        self.fencing = fencing
         self.directory = os.path.join(state_dir, "runs", run_id)
         self.path = os.path.join(self.directory, "journal.jsonl")
+
+    @classmethod
+    def of_module(cls, params: dict[str, Any]) -> Journal:
+        """Journal of the run that acts, from the options of a module."""
+        return cls(params["run_id"], params["state_dir"], params["fencing"])
+
+    @classmethod
+    def to_revert(cls, params: dict[str, Any]) -> Journal:
+        """Journal of the run whose changes are put back: that of ``reverts``, else that of the run that acts."""
+        return cls(params["reverts"] or params["run_id"], params["state_dir"], params["fencing"])
+
+    def text(self) -> str:
+        """The valid lines as they are on disk, to be kept elsewhere; torn ones are left out."""
+        return "".join(json.dumps(line, sort_keys=True) + "\n" for line in self._lines())
 
     def _lines(self) -> list[dict[str, Any]]:
         if not os.path.exists(self.path):
@@ -90,34 +117,23 @@ class Journal:
             lines = [parse_line(raw) for raw in stream]
         return [line for line in lines if line]
 
-    def _append(self, entry: dict[str, Any]) -> None:
-        make_private_directory(self.directory)
-        created = not os.path.exists(self.path)
-        data = json.dumps(entry, sort_keys=True).encode("utf-8") + b"\n"
-        descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
-        try:
-            size = os.fstat(descriptor).st_size
-            if size and os.pread(descriptor, 1, size - 1) != b"\n":
-                # A torn line from a power cut would swallow this one; end it first.
-                data = b"\n" + data
-            while data:
-                # A full disk takes a part without an error and refuses the rest.
-                data = data[os.write(descriptor, data) :]
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        if created:
-            fsync_directory(self.directory)
-
     def _record(self, seq: int, state: str, **fields: Any) -> None:
-        entry = {"run": self.run_id, "seq": seq, "host": socket.gethostname(), "state": state, "at": now()}
-        entry.update(fields)
-        self._append(entry)
+        entry = {"run": self.run_id, "fencing": self.fencing, "seq": seq, "host": socket.gethostname()}
+        entry.update(state=state, at=now(), **fields)
+        make_private_directory(self.directory)
+        append_line(self.path, json.dumps(entry, sort_keys=True))
 
     def begin(self, component: str, verb: str, name: str, undo: dict[str, Any]) -> int:
         """Announce a change; returns its sequence number."""
-        seq = 1 + max([line["seq"] for line in self._lines()], default=0)
-        self._record(seq, "begin", component=component, verb=verb, name=name, undo=undo)
+        make_private_directory(self.directory)
+        descriptor = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            # Several modules at once may announce changes; a number given twice would hide one of them.
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            seq = 1 + max([line["seq"] for line in self._lines()], default=0)
+            self._record(seq, "begin", component=component, verb=verb, name=name, undo=undo)
+        finally:
+            os.close(descriptor)
         return seq
 
     def done(self, seq: int, **result: Any) -> None:
@@ -132,6 +148,10 @@ class Journal:
         """The change was put back."""
         self._record(seq, "undone", result={})
 
+    def acting(self) -> contextlib.AbstractContextManager[None]:
+        """Everything that changes this host for the run happens inside this; see fences."""
+        return acting(self.state_dir, self.fencing)
+
     @contextlib.contextmanager
     def step(self, component: str, verb: str, name: str, undo: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """``begin`` before the body, ``done`` with what the body put into the yielded dict, ``failed`` if it raises."""
@@ -143,6 +163,46 @@ class Journal:
             self.failed(seq, str(error))
             raise
         self.done(seq, **result)
+
+    @contextlib.contextmanager
+    def reverting(self, step: Step, by: Journal, undo: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """Put ``step`` of this journal back in the body, on behalf of the run whose journal is ``by``.
+
+        A run that takes itself back only marks the step. An undo that is a run of its own announces in its own journal
+        how to come back, ``undo``, so that it can be undone in its turn: then the step that it had put back is in force
+        again.
+        """
+        result: dict[str, Any] = {}
+        if by.run_id == self.run_id:
+            yield result
+        else:
+            origin = {"run": self.run_id, "seq": step.seq}
+            # What an interrupted attempt announced is the older means to come back, and so the right one.
+            begun = [
+                known.seq for known in by.to_undo(step.component, step.name) if known.undo.get("reverts") == origin
+            ]
+            seq = begun[0] if begun else by.begin(step.component, "undo", step.name, {**undo, "reverts": origin})
+            try:
+                yield result
+            except BaseException as error:
+                by.failed(seq, str(error))
+                raise
+        self._mark(step.seq, in_force=False)
+        if by.run_id != self.run_id:
+            by.done(seq, **result)
+
+    def _mark(self, seq: int, in_force: bool) -> None:
+        """Say whether a change is in force; then what it had put back is not, and so on to the end of the chain.
+
+        The far end first, so that an interrupted marking is found and repeated.
+        """
+        origin = next((step.undo.get("reverts") for step in self.steps() if step.seq == seq), None)
+        if origin:
+            Journal(origin["run"], self.state_dir, self.fencing)._mark(origin["seq"], not in_force)
+        if in_force:
+            self.done(seq)
+        else:
+            self.undone(seq)
 
     def steps(self, component: str | None = None) -> list[Step]:
         """Every announced change in order, each with its latest state."""

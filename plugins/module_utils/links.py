@@ -52,13 +52,17 @@ def switch(journal: Journal, component: str, path: str, target: str) -> None:
         point(path, target)
 
 
-def revert(journal: Journal, component: str) -> list[tuple[str, str | None]]:
-    """Put back every link that this run switched for ``component``; returns what was put back as (path, target)."""
+def revert(journal: Journal, by: Journal, component: str) -> list[tuple[str, str | None]]:
+    """Put back every link that the run of ``journal`` switched for ``component``, on behalf of the run of ``by``.
+
+    Returns what was put back as (path, target).
+    """
     reverted = []
     for step in journal.to_undo(component):
         path, target = step.undo["path"], step.undo["target"]
-        if current_target(path) != target:
-            point(path, target)
-        journal.undone(step.seq)
+        before = current_target(path)
+        with journal.reverting(step, by, {"path": path, "target": before}):
+            if before != target:
+                point(path, target)
         reverted.append((path, target))
     return reverted

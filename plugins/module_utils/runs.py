@@ -12,9 +12,10 @@ from ansible_collections.campaign.rollback.plugins.module_utils.journal import R
 
 SHOW = "ansible-playbook playbooks/assess-rollback.yml"
 
-#: From planned to settled: ``open`` nothing switched yet; ``switching`` the switch began; ``success`` rolled back
-#: and validated; ``failed`` neither; ``undone`` the system is as it was before the run.
-STATES = ("open", "switching", "success", "failed", "undone")
+#: From planned to settled: ``open`` nothing switched yet; ``switching`` the switch began; ``switched`` it ended and
+#: users are in, but nothing is proven; ``success`` done and validated; ``failed`` neither; ``undone`` put back.
+STATES = ("open", "switching", "switched", "success", "failed", "undone")
+KINDS = ("rollback", "undo")
 
 
 def path_of(state_dir: str, run_id: str) -> str:
@@ -65,25 +66,93 @@ def write(state_dir: str, record: dict[str, Any]) -> None:
 def in_place(record: dict[str, Any]) -> bool:
     """Whether changes of the run are, or may be, in place."""
     state = record.get("state")
-    return state in ("switching", "success") or (state == "failed" and bool(record.get("switched", True)))
+    return state in ("switching", "switched", "success") or (state == "failed" and bool(record.get("switched", True)))
+
+
+def unfinished(record: dict[str, Any]) -> bool:
+    """Whether the run was killed, or failed half way."""
+    return record.get("state") == "open" or (in_place(record) and record["state"] != "success")
+
+
+def kind_of(record: dict[str, Any]) -> str:
+    """``rollback`` or ``undo``."""
+    return str(record.get("kind", "rollback"))
+
+
+def cancels(record: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    """Whether ``record`` only undid something newer than ``wanted``, and so does not stand in its way."""
+    return kind_of(record) == "undo" and str(record.get("reverts")) > str(wanted["id"])
 
 
 def choose(records: list[dict[str, Any]], wanted: str) -> dict[str, Any]:
-    """The run to undo: the one named ``wanted``, or with ``latest`` the newest whose changes are or may be in place."""
-    if wanted != "latest":
-        for record in records:
-            if record.get("id") == wanted:
+    """The run to undo: the one named ``wanted``, or with ``latest`` the newest rollback that is or may be in place.
+
+    ``records`` are newest first. An undo is a run too and can be named.
+    """
+    # A run that was killed before it switched anything has nothing in place, but what it staged is to be taken away.
+    killed_early = [record for record in records[:1] if record.get("state") == "open"]
+    undoable = killed_early + [record for record in records if in_place(record)]
+    if wanted == "latest":
+        for record in undoable:
+            if kind_of(record) == "rollback":
                 return record
-            if in_place(record):
-                raise RollbackError(
-                    "A newer run is in place and has to be undone first",
-                    found=str(record.get("id")),
-                    where="rollback_run",
-                )
+        raise RollbackError(
+            "No rollback is in place that could be undone", found=f"{len(records)} runs on record", next_step=SHOW
+        )
+    chosen = next((record for record in records if record.get("id") == wanted), None)
+    if chosen is None:
         raise RollbackError("There is no run with this id", found=wanted, where="rollback_run", next_step=SHOW)
-    for record in records:
-        if in_place(record):
-            return record
+    if chosen not in undoable:
+        raise RollbackError(
+            "This run is not in place", found=f"{wanted} is {chosen.get('state')}", where="rollback_run", next_step=SHOW
+        )
+    for record in records[: records.index(chosen)]:
+        # An interrupted undo of the chosen run is continued, not undone first.
+        own = kind_of(record) == "undo" and record.get("reverts") == wanted
+        if in_place(record) and not own and not cancels(record, chosen):
+            raise RollbackError(
+                "A newer run is in place and has to be undone first", found=str(record.get("id")), where="rollback_run"
+            )
+    return chosen
+
+
+def interrupted_undo(records: list[dict[str, Any]], reverts: str) -> dict[str, Any]:
+    """The newest run, if it is an unfinished undo of the run ``reverts``; else empty."""
+    newest = records[0] if records else {}
+    matches = kind_of(newest) == "undo" and newest.get("reverts") == reverts
+    return newest if newest and matches and unfinished(newest) else {}
+
+
+def interrupted_rollback(records: list[dict[str, Any]], restore_point: str, level: str) -> dict[str, Any]:
+    """The newest run, if it is an interrupted rollback with the same aim; else empty.
+
+    Raises RollbackError if the newest run stopped half way to anything else: nothing may be built on that.
+    """
+    newest = records[0] if records else {}
+    if not newest or not unfinished(newest):
+        return {}
+    same = (newest.get("restore_point"), newest.get("level"), kind_of(newest)) == (restore_point, level, "rollback")
+    if same and newest["state"] != "failed" and not newest.get("undoing"):
+        return newest
+    if newest["state"] == "open":
+        return {}
     raise RollbackError(
-        "No rollback is in place that could be undone", found=f"{len(records)} runs on record", next_step=SHOW
+        "An earlier run stopped half way, and nothing may be built on that",
+        found=f"{kind_of(newest)} {newest['id']}, {newest['state']}",
+        next_step="ansible-playbook playbooks/resume-rollback.yml, or undo-rollback.yml to take it back",
     )
+
+
+def in_force(records: list[dict[str, Any]]) -> dict[str, Any]:
+    """The rollback that the system is held to; empty if there is none or it was undone."""
+    settled = [record for record in records if kind_of(record) == "rollback" and record.get("state") == "success"]
+    return settled[0] if settled else {}
+
+
+def resumable(records: list[dict[str, Any]]) -> dict[str, Any]:
+    """The newest run, if it is unfinished; raises RollbackError if it is not."""
+    newest = records[0] if records else {}
+    if newest and unfinished(newest):
+        return newest
+    found = f"the newest, {newest['id']}, is {newest.get('state')}" if newest else "no run on record"
+    raise RollbackError("No run was interrupted", found=found, next_step=SHOW)

@@ -10,6 +10,9 @@ from ansible_collections.campaign.rollback.plugins.module_utils.journal import J
 from ansible_collections.campaign.rollback.plugins.module_utils.pm2 import Pm2, Runner
 
 COMPONENT = "services"
+#: Steps of the journal: writers are held, queued jobs are set aside.
+WRITERS = "writers"
+QUEUE = "queue"
 
 #: Renames KEYS to the prefix ARGV[1] and leaves a mark there. One script each way, so that no job is ever in two queues
 #: or in none, and the mark says which way was gone last, so that a call repeated after a kill moves nothing twice.
@@ -26,7 +29,7 @@ redis.call('SET', ARGV[1] .. 'mark', moved)
 return moved
 """
 
-#: The way back; jobs that were queued since are kept under the prefix ARGV[2].
+#: The way back; jobs that were queued since change places with them, under the prefix ARGV[2] and a mark of their own.
 PUT_BACK = """
 if redis.call('EXISTS', ARGV[1] .. 'mark') == 0 then return 0 end
 local moved = 0
@@ -38,6 +41,7 @@ for _, key in ipairs(KEYS) do
   end
 end
 redis.call('DEL', ARGV[1] .. 'mark')
+redis.call('SET', ARGV[2] .. 'mark', moved)
 return moved
 """
 
@@ -84,26 +88,33 @@ def evaluate(run: Runner, database: int, script: str, keys: list[str], arguments
     return int(output)
 
 
-def hold(run: Runner, writers: list[str], pm2: Pm2 | None, process: str) -> None:
+def hold(run: Runner, journal: Journal, writers: list[str], pm2: Pm2 | None, process: str) -> None:
     """Stop what changes data by itself. systemd waits for a worker to finish its job, so no message is half sent."""
-    systemctl(run, "stop", writers)
-    if pm2 is not None and pm2.find(process) is not None:
-        pm2.forget(process)
+    if not writers and pm2 is None:
+        return
+    with journal.step(COMPONENT, "hold", WRITERS, {"writers": writers, "pm2": process}):
+        systemctl(run, "stop", writers)
+        if pm2 is not None and pm2.find(process) is not None:
+            pm2.forget(process)
 
 
 def set_queue_aside(run: Runner, journal: Journal, database: int, keys: list[str]) -> None:
     """Take queued jobs off the queue: they belong to the data that is replaced and come back with it."""
     aside = f"rollback:{journal.run_id}:"
-    with journal.step(COMPONENT, "switch", "queue", {"database": database, "keys": keys, "aside": aside}) as result:
+    undo = {"database": database, "keys": keys, "aside": aside, "other": aside + "undone:"}
+    with journal.step(COMPONENT, "switch", QUEUE, undo) as result:
         result["moved"] = evaluate(run, database, SET_ASIDE, keys, [aside])
 
 
-def put_queue_back(run: Runner, journal: Journal) -> None:
-    """Bring back the jobs that this run set aside; those that were queued since are kept under another name."""
-    for step in journal.to_undo(COMPONENT, "queue"):
-        database, keys, aside = step.undo["database"], step.undo["keys"], step.undo["aside"]
-        evaluate(run, database, PUT_BACK, keys, [aside, aside + "undone:"])
-        journal.undone(step.seq)
+def put_queue_back(run: Runner, journal: Journal, by: Journal) -> None:
+    """Bring back the jobs that the run of ``journal`` set aside, on behalf of the run of ``by``.
+
+    Those that were queued since are kept under another name.
+    """
+    for step in journal.to_undo(COMPONENT, QUEUE):
+        aside, other = step.undo["aside"], step.undo["other"]
+        with journal.reverting(step, by, {**step.undo, "aside": other, "other": aside}) as result:
+            result["moved"] = evaluate(run, step.undo["database"], PUT_BACK, step.undo["keys"], [aside, other])
 
 
 def take_over(
@@ -117,8 +128,11 @@ def take_over(
         pm2.start(process, ecosystem)
 
 
-def resume(run: Runner, writers: list[str], pm2: Pm2 | None, home: str) -> None:
+def resume(run: Runner, journals: list[Journal], writers: list[str], pm2: Pm2 | None, home: str) -> None:
     """Start what changes data by itself, and keep pm2's table for the next boot."""
     systemctl(run, "start", writers)
     if pm2 is not None:
         pm2.save(home)
+    for journal in journals:
+        for step in journal.to_undo(COMPONENT, WRITERS):
+            journal.undone(step.seq)

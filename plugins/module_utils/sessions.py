@@ -213,16 +213,20 @@ def restore(journal: Journal, session: Session, copy: str) -> None:
         swap_in(staged, session.path)
 
 
-def revert(journal: Journal, account: str) -> bool:
-    """Put the replaced folder back; the one in place is kept as well. False if nothing was replaced."""
+def revert(journal: Journal, by: Journal, account: str) -> bool:
+    """Put back the folder that the run of ``journal`` replaced, on behalf of the run of ``by``.
+
+    The one in place is kept with the latter. False if nothing was replaced.
+    """
     steps = journal.to_undo(COMPONENT, account)
     for step in steps:
         path, kept = step.undo["path"], step.undo["kept"]
-        if digest_of(path) != digest_of(kept):
-            keep(journal, path, account, ".undone")
-            staged = beside(path, "restored") if kept else ""
-            if staged:
-                copy_folder(kept, staged)
-            swap_in(staged, path)
-        journal.undone(step.seq)
+        differs = digest_of(path) != digest_of(kept)
+        copy = keep(by, path, account, ".undone")
+        with journal.reverting(step, by, {"path": path, "kept": copy}):
+            if differs:
+                staged = beside(path, "restored") if kept else ""
+                if staged:
+                    copy_folder(kept, staged)
+                swap_in(staged, path)
     return bool(steps)

@@ -11,6 +11,8 @@ description:
   - Refuses C(cache:clear) and C(optimize:clear) where the cache and the queue share a Redis database, because they
     flush it.
 version_added: 0.1.0
+extends_documentation_fragment:
+  - campaign.rollback.run
 options:
   path:
     description: Directory of the application.
@@ -29,6 +31,11 @@ options:
     type: list
     elements: str
     required: true
+  environment:
+    description:
+      - Environment file that is lent to the application under the name C(.env.rollback) while the commands run with
+        C(--env=rollback), so that they prepare a release for an environment that is not the live one.
+    type: path
 attributes:
   check_mode:
     description: Checks the commands and says that they would run.
@@ -50,6 +57,7 @@ author:
 EXAMPLES = r"""
 - name: Let the application see its restored environment
   campaign.rollback.artisan:
+    run_id: 20261121T174500Z
     commands: ["config:cache", "cache:clear"]
 """
 
@@ -61,13 +69,20 @@ commands:
   elements: str
 """
 
+import contextlib
 import os
+import pwd
+import re
 import shlex
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.campaign.rollback.plugins.module_utils.environment import parse, plain, read
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
+from ansible_collections.campaign.rollback.plugins.module_utils.files import write_atomically
+from ansible_collections.campaign.rollback.plugins.module_utils.journal import RUN_OPTIONS, Journal
 
+#: Where messages begin to quote: a line of the environment that cannot be parsed, a statement with its values.
+VALUES = re.compile(r"at \[|\(SQL:")
 #: Commands that empty the application cache.
 FLUSHING = ("cache:clear", "optimize:clear")
 
@@ -102,6 +117,44 @@ def refuse_shared_flush(path, commands):
         )
 
 
+@contextlib.contextmanager
+def lent(environment, path, user):
+    """The environment under the name that --env=rollback looks for; taken back whatever happens in the body."""
+    if not environment:
+        yield []
+        return
+    borrowed = os.path.join(path, ".env.rollback")
+    owner = pwd.getpwnam(user)
+    with open(environment, "rb") as stream:
+        write_atomically(borrowed, stream.read(), 0o400, (owner.pw_uid, owner.pw_gid))
+    try:
+        yield ["--env=rollback"]
+    finally:
+        os.unlink(borrowed)
+
+
+def without_values(text):
+    """What artisan said, cut where it quotes the environment or rows of a statement."""
+    return VALUES.split(text)[0].strip()
+
+
+def execute(module, command, options):
+    """Run one command; raises with the beginning of what it said."""
+    params = module.params
+    as_user = ["runuser", "-u", params["user"], "--"]
+    argv = [*as_user, params["php"], "artisan", *command, *options, "--no-interaction"]
+    # A configuration cache holds every secret of the environment.
+    status, output, error = module.run_command(argv, cwd=params["path"], umask=0o027)
+    if status:
+        lines = (error or output).strip().splitlines()
+        raise RollbackError(
+            "artisan failed",
+            found=f"exit status {status}: {without_values(' '.join(lines[:2]))[:200]}",
+            where=params["path"],
+            next_step=f"php artisan {shlex.join(command)}",
+        )
+
+
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
@@ -109,6 +162,8 @@ def main() -> None:
             "user": {"type": "str", "default": "www-data"},
             "php": {"type": "str", "default": "php"},
             "commands": {"type": "list", "elements": "str", "required": True},
+            "environment": {"type": "path"},
+            **RUN_OPTIONS,
         },
         supports_check_mode=True,
     )
@@ -116,18 +171,11 @@ def main() -> None:
     try:
         commands = split(params["commands"])
         refuse_shared_flush(params["path"], commands)
-        for command in [] if module.check_mode else commands:
-            as_user = ["runuser", "-u", params["user"], "--"]
-            argv = [*as_user, params["php"], "artisan", *command, "--no-interaction"]
-            status, output, error = module.run_command(argv, cwd=params["path"])
-            if status:
-                lines = (error or output).strip().splitlines()
-                raise RollbackError(
-                    "artisan failed",
-                    found=f"exit status {status}: {' '.join(lines[:2])[:200]}",
-                    where=params["path"],
-                    next_step=f"php artisan {shlex.join(command)}",
-                )
+        if commands and not module.check_mode:
+            lending = lent(params["environment"], params["path"], params["user"])
+            with Journal.of_module(params).acting(), lending as options:
+                for command in commands:
+                    execute(module, command, options)
     except RollbackError as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=bool(params["commands"]), commands=params["commands"])

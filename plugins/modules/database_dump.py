@@ -20,6 +20,22 @@ options:
     description: File to write, mode 0600; its name ends in C(.sql.zst). A missing directory is made with mode 0700.
     type: path
     required: true
+  progress:
+    description: File that tells how far the dump is while it lasts, as JSON with C(done), C(total) and C(at).
+    type: path
+  run_id:
+    description:
+      - Run on whose behalf the dump is made.
+      - Without it nothing stops the dump when another run takes the lease over.
+    type: str
+  fencing:
+    description: Number of the run's lease. Refused if this host knows a newer one.
+    type: int
+    default: 0
+  state_dir:
+    description: Directory that keeps journals and restore points on this host.
+    type: path
+    default: /var/lib/rollback
 extends_documentation_fragment:
   - campaign.rollback.database
 requirements:
@@ -80,6 +96,8 @@ seconds:
   returned: success
 """
 
+import contextlib
+import dataclasses
 import os
 import time
 
@@ -88,15 +106,40 @@ from ansible_collections.campaign.rollback.plugins.module_utils.database import 
     DEFAULT_SOCKET,
     Database,
     existing_schemas,
+    read_tables,
 )
 from ansible_collections.campaign.rollback.plugins.module_utils.dump import (
     Dump,
+    Progress,
     Written,
     connection_arguments,
     dump_command,
     write_dump,
 )
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
+from ansible_collections.campaign.rollback.plugins.module_utils.journal import DEFAULT_STATE_DIR, Journal
+
+
+def dumped(given: dict, check: bool) -> dict:
+    """Write or verify the dump; returns the module's result without the time taken."""
+    schema, dest = given["schema"], given["dest"]
+    with Database(given["defaults_file"], given["login_unix_socket"], read_only=True) as db:
+        if schema not in existing_schemas(db, [schema]):
+            raise RollbackError("The schema does not exist", found=schema)
+        engine, version = db.engine, db.version
+        # As SQL text it is another size, but of that order.
+        total = sum(table.bytes for table in read_tables(db, [schema])[schema].values())
+    connection = connection_arguments(given["defaults_file"], given["login_unix_socket"])
+    command = dump_command(engine, connection, schema)
+    changed = not os.path.exists(dest)
+    if not changed:
+        with Dump(dest) as dump:
+            written = Written(dest, dump.bytes, dump.verify(), dump.sha256())
+    elif check:
+        written = Written(dest, 0, 0, "")
+    else:
+        written = write_dump(command, dest, Progress(given["progress"], total))
+    return dict(dataclasses.asdict(written), changed=changed, engine=engine, version=version)
 
 
 def main() -> None:
@@ -104,41 +147,26 @@ def main() -> None:
         argument_spec={
             "schema": {"type": "str", "required": True},
             "dest": {"type": "path", "required": True},
+            "progress": {"type": "path"},
+            "run_id": {"type": "str"},
+            "fencing": {"type": "int", "default": 0},
+            "state_dir": {"type": "path", "default": DEFAULT_STATE_DIR},
             "defaults_file": {"type": "path"},
             "login_unix_socket": {"type": "path", "default": DEFAULT_SOCKET},
         },
         supports_check_mode=True,
     )
-    given = module.params
-    schema, dest = given["schema"], given["dest"]
+    given, check = module.params, module.check_mode
     started = time.monotonic()
     try:
-        with Database(given["defaults_file"], given["login_unix_socket"], read_only=True) as db:
-            if schema not in existing_schemas(db, [schema]):
-                raise RollbackError("The schema does not exist", found=schema)
-            engine, version = db.engine, db.version
-        connection = connection_arguments(given["defaults_file"], given["login_unix_socket"])
-        command = dump_command(engine, connection, schema)
-        changed = not os.path.exists(dest)
-        if not changed:
-            with Dump(dest) as dump:
-                written = Written(dest, dump.bytes, dump.verify(), dump.sha256())
-        elif module.check_mode:
-            written = Written(dest, 0, 0, "")
-        else:
-            written = write_dump(command, dest)
+        journal = Journal(given["run_id"], given["state_dir"], given["fencing"]) if given["run_id"] else None
+        with contextlib.nullcontext() if check or journal is None else journal.acting():
+            result = dumped(given, check)
+    except OSError as error:
+        module.fail_json(msg=f"A file could not be written. Found: {error.strerror}. Look at: {error.filename}.")
     except RollbackError as error:
         module.fail_json(msg=str(error))
-    module.exit_json(
-        changed=changed,
-        path=written.path,
-        bytes=written.bytes,
-        uncompressed_bytes=written.uncompressed_bytes,
-        sha256=written.sha256,
-        engine=engine,
-        version=version,
-        seconds=round(time.monotonic() - started, 3),
-    )
+    module.exit_json(seconds=round(time.monotonic() - started, 3), **result)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,8 @@ short_description: Load a dump beside the live schema, or in its place
 description:
   - Verifies the file before anything is touched. It must decompress completely, end with the dump's completion trailer,
     have the recorded digest, and stay inside one schema (a dump of several databases is refused).
-  - Then loads it into a schema created anew and compares the row counts. A load that fails leaves no schema behind.
+  - Then loads it into a schema created anew and compares tables, structure, row counts and migrations with what was
+    recorded. A load that fails leaves no schema behind; one that was complete before is not repeated.
   - With O(in_place=true) the tables and views of the live schema are replaced, which users notice; rows written since
     the dump are only in O(undo_src) then, but for what O(carry) names.
 options:
@@ -23,7 +24,7 @@ options:
     description:
       - V(present) loads O(src).
       - V(absent) drops a schema with C(__shadow_) or C(__verify_) in its name.
-      - V(reverted) puts back what an O(in_place=true) load of this run replaced.
+      - V(reverted) puts back what an O(in_place=true) load replaced, and brings along the rows inserted since.
     type: str
     choices: [present, absent, reverted]
     default: present
@@ -35,11 +36,16 @@ options:
     type: str
   expected_tables:
     description:
-      - Table name to a dictionary with the recorded C(rows). A table that is missing or has another number of rows
-        is an error.
+      - Table name to a dictionary with the recorded C(rows) and C(digest), as M(campaign.rollback.database_info) gave
+        them. A table that is missing, has another number of rows or another structure is an error, and so is a table
+        that is not named, unless none is.
       - Counts belong to the dump's own snapshot only if they were taken from a load of that dump.
     type: dict
     default: {}
+  expected_migrations:
+    description: Recorded migrations. One more or less is an error; without the list they are not looked at.
+    type: list
+    elements: str
   in_place:
     description: Load straight into the live schema. Recorded in the journal first.
     type: bool
@@ -73,14 +79,30 @@ options:
         type: list
         elements: str
         default: []
+  auto_increment_gap:
+    description:
+      - Distance between the highest next id before an O(in_place=true) load and the first id given out after it.
+      - O(state=reverted) takes this from the journal.
+    type: int
+    default: 1000
+  progress:
+    description: File that tells how far the load is while it lasts, as JSON with C(done), C(total) and C(at).
+    type: path
   run_id:
-    description: Rollback run whose journal records an in-place load.
+    description:
+      - Rollback run on whose behalf the change is made; its journal records an in-place load.
+      - Without it nothing stops the change when another run takes the lease over.
     type: str
+  fencing:
+    description: Number of the run's lease. Refused if this host knows a newer one.
+    type: int
+    default: 0
   state_dir:
     description: Directory that keeps journals and restore points on this host.
     type: path
     default: /var/lib/rollback
 extends_documentation_fragment:
+  - campaign.rollback.undo
   - campaign.rollback.database
 requirements:
   - zstd
@@ -93,7 +115,7 @@ attributes:
     description: There is nothing to show.
     support: none
   idempotent:
-    description: Loading beside always builds a new copy; in-place loads, V(absent) and V(reverted) are idempotent.
+    description: A copy beside the live schema is built again unless O(expected_tables) prove it whole.
     support: partial
   platform:
     description: Runs on the database host.
@@ -123,7 +145,7 @@ schema:
   type: str
   returned: success
 tables:
-  description: Per table the exact number of RV(ignore:rows) after the load.
+  description: Per table the exact number of RV(ignore:rows) after the load; in check mode the tables of the dump.
   type: dict
   returned: success
   sample: {"campaigns": {"rows": 12}}
@@ -139,11 +161,22 @@ carried:
   description: Per table of O(carry) the number of rows that were brought up to date after an in-place load.
   type: dict
   returned: success
+merged:
+  description: With O(state=reverted), number of rows inserted since an in-place load that were brought along, by table.
+  type: dict
+  returned: success
+conflicts:
+  description: Number of such rows that the tables refused, by table; they stay in C(<schema>__carry_undo_<run>_<step>).
+  type: dict
+  returned: success
 """
+
+import contextlib
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.campaign.rollback.plugins.module_utils.database import DEFAULT_SOCKET, Database
 from ansible_collections.campaign.rollback.plugins.module_utils.database_load import (
+    Expected,
     load_beside,
     load_in_place,
     remove,
@@ -155,6 +188,39 @@ from ansible_collections.campaign.rollback.plugins.module_utils.errors import Ro
 from ansible_collections.campaign.rollback.plugins.module_utils.journal import DEFAULT_STATE_DIR, Journal
 
 
+def carry_out(given: dict, check: bool) -> dict:
+    """Do what the options ask for; returns the module's result."""
+    schema, progress = given["schema"], given["progress"]
+    connection = connection_arguments(given["defaults_file"], given["login_unix_socket"])
+    by = Journal(given["run_id"], given["state_dir"], given["fencing"]) if given["run_id"] else None
+    expected = Expected(given["expected_tables"], given["expected_migrations"])
+    with (
+        contextlib.nullcontext() if check or by is None else by.acting(),
+        Database(given["defaults_file"], given["login_unix_socket"], lock_wait_s=30) as db,
+    ):
+        if given["state"] == "absent":
+            return remove(db, schema, check)
+        if given["state"] == "reverted":
+            journal = Journal(given["reverts"] or given["run_id"], given["state_dir"], given["fencing"])
+            return revert_in_place(db, connection, journal, by, schema, check, progress)
+        if given["in_place"]:
+            return load_in_place(
+                db,
+                connection,
+                by,
+                given["src"],
+                given["undo_src"],
+                schema,
+                expected,
+                given["sha256"],
+                tuple(Carry.from_mapping(rule) for rule in given["carry"]),
+                given["auto_increment_gap"],
+                check,
+                progress,
+            )
+        return load_beside(db, connection, given["src"], schema, expected, given["sha256"], check, progress)
+
+
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
@@ -163,10 +229,15 @@ def main() -> None:
             "src": {"type": "path"},
             "sha256": {"type": "str"},
             "expected_tables": {"type": "dict", "default": {}},
+            "expected_migrations": {"type": "list", "elements": "str"},
             "in_place": {"type": "bool", "default": False},
             "undo_src": {"type": "path"},
             "carry": {"type": "list", "elements": "dict", "default": [], "options": CARRY_OPTIONS},
+            "auto_increment_gap": {"type": "int", "default": 1000},
+            "progress": {"type": "path"},
             "run_id": {"type": "str"},
+            "reverts": {"type": "str"},
+            "fencing": {"type": "int", "default": 0},
             "state_dir": {"type": "path", "default": DEFAULT_STATE_DIR},
             "defaults_file": {"type": "path"},
             "login_unix_socket": {"type": "path", "default": DEFAULT_SOCKET},
@@ -178,32 +249,10 @@ def main() -> None:
         ],
         supports_check_mode=True,
     )
-    given, check, schema = module.params, module.check_mode, module.params["schema"]
-    connection = connection_arguments(given["defaults_file"], given["login_unix_socket"])
     try:
-        with Database(given["defaults_file"], given["login_unix_socket"], lock_wait_s=30) as db:
-            if given["state"] == "absent":
-                result = remove(db, schema, check)
-            elif given["state"] == "reverted":
-                result = revert_in_place(db, connection, Journal(given["run_id"], given["state_dir"]), schema, check)
-            elif given["in_place"]:
-                journal = Journal(given["run_id"], given["state_dir"])
-                result = load_in_place(
-                    db,
-                    connection,
-                    journal,
-                    given["src"],
-                    given["undo_src"],
-                    schema,
-                    given["expected_tables"],
-                    given["sha256"],
-                    tuple(Carry.from_mapping(rule) for rule in given["carry"]),
-                    check,
-                )
-            else:
-                result = load_beside(
-                    db, connection, given["src"], schema, given["expected_tables"], given["sha256"], check
-                )
+        result = carry_out(module.params, module.check_mode)
+    except OSError as error:
+        module.fail_json(msg=f"A file could not be written. Found: {error.strerror}. Look at: {error.filename}.")
     except RollbackError as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)

@@ -25,6 +25,8 @@ options:
       - V(reverted) makes the attic tables live again, as the run's journal tells. The restored ones go to
         C(<schema>__attic_undo_<suffix>), rows that match O(carry) are carried back first. Changes nothing the second
         time.
+      - Rows that were inserted since the swap are taken along, those with an AUTO_INCREMENT id at least. Rows that the
+        returning tables refuse stay in C(<schema>__attic_undo_<suffix>) and are counted in RV(conflicts).
     type: str
     choices: [present, reverted]
     default: present
@@ -34,6 +36,12 @@ options:
   attic:
     description: Schema that receives the live tables; created if missing, must be empty.
     type: str
+  incoming_tables:
+    description:
+      - Tables that the shadow is going to hold. With them check mode plans a swap before the shadow is loaded.
+    type: list
+    elements: str
+    default: []
   keep_tables:
     description: Tables that stay where they are, live and in the shadow.
     type: list
@@ -81,6 +89,7 @@ options:
     default: 5
 extends_documentation_fragment:
   - campaign.rollback.run
+  - campaign.rollback.undo
   - campaign.rollback.database
 attributes:
   check_mode:
@@ -124,6 +133,10 @@ schema:
   description: The live schema.
   type: str
   returned: success
+in_force:
+  description: Whether a swap of this run is in force now; in check mode, before it is made, it is not.
+  type: bool
+  returned: success
 incoming:
   description: Schema whose tables go live.
   type: str
@@ -150,11 +163,23 @@ carried:
   type: dict
   returned: success
   sample: {"campaign_logs": 17}
+merged:
+  description: With O(state=reverted), number of rows inserted since the swap that were taken along, by table.
+  type: dict
+  returned: success
+  sample: {"contacts": 3}
+conflicts:
+  description: Number of such rows that the returning tables refused, by table. They are where RV(outgoing) says.
+  type: dict
+  returned: success
+  sample: {"contacts": 1}
 auto_increment:
   description: Next id per table after the swap, for the tables that had one on both sides.
   type: dict
   returned: success
 """
+
+import contextlib
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.campaign.rollback.plugins.module_utils.database import DEFAULT_SOCKET, Database
@@ -176,12 +201,15 @@ def main() -> None:
             "state": {"type": "str", "choices": ["present", "reverted"], "default": "present"},
             "shadow": {"type": "str"},
             "attic": {"type": "str"},
+            "incoming_tables": {"type": "list", "elements": "str", "default": []},
             "keep_tables": {"type": "list", "elements": "str", "default": []},
             "carry": {"type": "list", "elements": "dict", "default": [], "options": CARRY_OPTIONS},
             "auto_increment_gap": {"type": "int", "default": 1000},
             "lock_wait_s": {"type": "int", "default": 2},
             "attempts": {"type": "int", "default": 5},
             "run_id": {"type": "str", "required": True},
+            "reverts": {"type": "str"},
+            "fencing": {"type": "int", "default": 0},
             "state_dir": {"type": "path", "default": DEFAULT_STATE_DIR},
             "defaults_file": {"type": "path"},
             "login_unix_socket": {"type": "path", "default": DEFAULT_SOCKET},
@@ -193,13 +221,16 @@ def main() -> None:
     for name in ("lock_wait_s", "attempts"):
         if given[name] < 1:
             module.fail_json(msg=f"{name} must be at least 1. Found: {given[name]}.")
+    check = module.check_mode
     try:
-        journal = Journal(given["run_id"], given["state_dir"])
-        with Database(given["defaults_file"], given["login_unix_socket"], lock_wait_s=given["lock_wait_s"]) as db:
+        by = Journal(given["run_id"], given["state_dir"], given["fencing"])
+        with (
+            contextlib.nullcontext() if check else by.acting(),
+            Database(given["defaults_file"], given["login_unix_socket"], lock_wait_s=given["lock_wait_s"]) as db,
+        ):
             if given["state"] == "reverted":
-                result = revert(
-                    db, journal, given["schema"], given["lock_wait_s"], given["attempts"], module.check_mode
-                )
+                journal = Journal(given["reverts"] or given["run_id"], given["state_dir"], given["fencing"])
+                result = revert(db, journal, by, given["schema"], given["lock_wait_s"], given["attempts"], check)
             else:
                 request = Request(
                     given["schema"],
@@ -210,8 +241,11 @@ def main() -> None:
                     given["auto_increment_gap"],
                     given["lock_wait_s"],
                     given["attempts"],
+                    tuple(given["incoming_tables"]) if check else (),
                 )
-                result = swap(db, journal, request, module.check_mode)
+                result = swap(db, by, request, check)
+    except OSError as error:
+        module.fail_json(msg=f"A file could not be written. Found: {error.strerror}. Look at: {error.filename}.")
     except RollbackError as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)

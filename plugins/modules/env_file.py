@@ -11,6 +11,9 @@ description:
   - Owner and mode of the live file stay. The replaced content is kept with the run, and O(state=reverted) puts it back.
   - Only key names are shown, never values.
 version_added: 0.1.0
+extends_documentation_fragment:
+  - campaign.rollback.run
+  - campaign.rollback.undo
 options:
   path:
     description: The live file.
@@ -23,18 +26,11 @@ options:
     description: SHA-256 that the copy must have; checked before anything is touched.
     type: str
     default: ""
-  run_id:
-    description: Rollback run on whose behalf the file is replaced. Required unless O(state=captured).
-    type: str
-  state_dir:
-    description: Directory that keeps journals and restore points on this host.
-    type: path
-    default: /var/lib/rollback
   state:
     description:
       - V(captured) copies the live file to O(copy), mode 0600.
       - V(restored) replaces the live file by O(copy).
-      - V(reverted) puts back what this run replaced.
+      - V(reverted) puts back what O(reverts) replaced.
     type: str
     choices: [captured, restored, reverted]
     default: restored
@@ -83,7 +79,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.campaign.rollback.plugins.module_utils import environment
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
 from ansible_collections.campaign.rollback.plugins.module_utils.files import sha256_file
-from ansible_collections.campaign.rollback.plugins.module_utils.journal import Journal
+from ansible_collections.campaign.rollback.plugins.module_utils.journal import UNDO_OPTIONS, Journal
 
 
 def capture(params, check_mode):
@@ -92,7 +88,8 @@ def capture(params, check_mode):
     copy = params["copy"]
     changed = not os.path.exists(copy) or sha256_file(copy) != sha256_file(params["path"])
     if changed and not check_mode:
-        environment.keep(params["path"], copy)
+        with Journal.of_module(params).acting():
+            environment.keep(params["path"], copy)
     return changed, live, live
 
 
@@ -102,20 +99,22 @@ def restore(params, check_mode):
     if params["digest"] and sha256_file(params["copy"]) != params["digest"]:
         raise RollbackError("The copy of an environment file is not the one that was captured", where=params["copy"])
     live = environment.read(params["path"])
-    journal = Journal(params["run_id"], params["state_dir"])
     if live != wanted and not check_mode:
-        environment.restore(journal, params["path"], params["copy"])
+        journal = Journal.of_module(params)
+        with journal.acting():
+            environment.restore(journal, params["path"], params["copy"])
     return live != wanted, live, wanted
 
 
 def revert(params, check_mode):
     """Put the replaced content back."""
-    journal = Journal(params["run_id"], params["state_dir"])
+    journal, by = Journal.to_revert(params), Journal.of_module(params)
     live = environment.read(params["path"])
     steps = journal.to_undo(environment.COMPONENT, params["path"])
     wanted = environment.read(steps[-1].undo["source"]) if steps else live
     if steps and not check_mode:
-        environment.revert(journal, params["path"])
+        with by.acting():
+            environment.revert(journal, by, params["path"])
     return live != wanted, live, wanted
 
 
@@ -125,14 +124,12 @@ def main() -> None:
             "path": {"type": "path", "required": True},
             "copy": {"type": "path"},
             "digest": {"type": "str", "default": ""},
-            "run_id": {"type": "str"},
-            "state_dir": {"type": "path", "default": "/var/lib/rollback"},
+            **UNDO_OPTIONS,
             "state": {"type": "str", "choices": ["captured", "restored", "reverted"], "default": "restored"},
         },
         required_if=[
             ("state", "captured", ["copy"]),
-            ("state", "restored", ["copy", "run_id"]),
-            ("state", "reverted", ["run_id"]),
+            ("state", "restored", ["copy"]),
         ],
         supports_check_mode=True,
     )

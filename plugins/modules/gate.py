@@ -12,6 +12,7 @@ description:
 version_added: 0.1.0
 extends_documentation_fragment:
   - campaign.rollback.run
+  - campaign.rollback.undo
 options:
   flag:
     description: Flag file that the gate's nginx configuration looks for.
@@ -72,6 +73,20 @@ import os
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.campaign.rollback.plugins.module_utils import gates
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
+from ansible_collections.campaign.rollback.plugins.module_utils.journal import UNDO_OPTIONS, Journal
+
+
+def act(params, before):
+    """Close or open the gate; returns the requests that are still under way."""
+    by, journal = Journal.of_module(params), Journal.to_revert(params)
+    with by.acting():
+        if params["state"] == "open":
+            gates.open_gate(journal, by, params["flag"])
+        elif before != params["run_id"]:
+            gates.close(by, params["flag"])
+    if params["state"] == "open" or not params["socket"]:
+        return 0
+    return gates.drain(params["socket"], params["drain_s"])
 
 
 def main() -> None:
@@ -81,18 +96,11 @@ def main() -> None:
             "socket": {"type": "str", "default": ""},
             "drain_s": {"type": "float", "default": 5},
             "state": {"type": "str", "choices": ["closed", "open"], "required": True},
-            "run_id": {"type": "str", "required": True},
-            "state_dir": {"type": "path", "default": "/var/lib/rollback"},
+            **UNDO_OPTIONS,
         },
         supports_check_mode=True,
     )
     params = module.params
-    try:
-        before = gates.holder(params["flag"])
-        if params["state"] == "closed":
-            gates.check(params["flag"])
-    except RollbackError as error:
-        module.fail_json(msg=str(error))
     after = params["run_id"] if params["state"] == "closed" else ""
     under_way = 0
     # Found out in a rehearsal; when it is closed for good, a dead PHP-FPM is no reason not to hold users back.
@@ -101,14 +109,14 @@ def main() -> None:
             "PHP-FPM does not listen where requests under way are looked for", found="nothing", where=params["socket"]
         )
         module.fail_json(msg=str(error))
-    if not module.check_mode:
+    try:
+        before = gates.holder(params["flag"])
         if params["state"] == "closed":
-            if before != after:
-                gates.close(params["flag"], params["run_id"])
-            if params["socket"]:
-                under_way = gates.drain(params["socket"], params["drain_s"])
-        else:
-            gates.open_gate(params["flag"])
+            gates.check(params["flag"])
+        if not module.check_mode:
+            under_way = act(params, before)
+    except RollbackError as error:
+        module.fail_json(msg=str(error))
     module.exit_json(
         changed=before != after,
         under_way=under_way,

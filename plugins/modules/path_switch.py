@@ -12,6 +12,7 @@ description:
 version_added: 0.1.0
 extends_documentation_fragment:
   - campaign.rollback.run
+  - campaign.rollback.undo
 options:
   path:
     description: The link. Required with O(state=switched).
@@ -26,7 +27,7 @@ options:
   state:
     description:
       - V(switched) points O(path) at O(target).
-      - V(reverted) points every link of O(component) at what this run replaced.
+      - V(reverted) points every link of O(component) at what O(reverts) replaced.
     type: str
     choices: [switched, reverted]
     default: switched
@@ -73,7 +74,7 @@ links:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
-from ansible_collections.campaign.rollback.plugins.module_utils.journal import Journal
+from ansible_collections.campaign.rollback.plugins.module_utils.journal import UNDO_OPTIONS, Journal
 from ansible_collections.campaign.rollback.plugins.module_utils.links import check, current_target, revert, switch
 
 
@@ -84,8 +85,7 @@ def main() -> None:
             "target": {"type": "str"},
             "component": {"type": "str", "required": True},
             "state": {"type": "str", "choices": ["switched", "reverted"], "default": "switched"},
-            "run_id": {"type": "str", "required": True},
-            "state_dir": {"type": "path", "default": "/var/lib/rollback"},
+            **UNDO_OPTIONS,
         },
         required_if=[("state", "switched", ["path", "target"])],
         supports_check_mode=True,
@@ -93,7 +93,7 @@ def main() -> None:
     params = module.params
     component = params["component"]
     try:
-        journal = Journal(params["run_id"], params["state_dir"])
+        by, journal = Journal.of_module(params), Journal.to_revert(params)
         if params["state"] == "switched":
             check(params["path"], params["target"])
             wanted = {params["path"]: params["target"]}
@@ -103,10 +103,11 @@ def main() -> None:
         links = [{"path": path, "before": current_target(path), "after": target} for path, target in wanted.items()]
         links = [link for link in links if link["before"] != link["after"]]
         if not module.check_mode:
-            if params["state"] == "reverted":
-                revert(journal, component)
-            for link in links if params["state"] == "switched" else []:
-                switch(journal, component, link["path"], link["after"])
+            with by.acting():
+                if params["state"] == "reverted":
+                    revert(journal, by, component)
+                for link in links if params["state"] == "switched" else []:
+                    switch(by, component, link["path"], link["after"])
     except RollbackError as error:
         module.fail_json(msg=str(error))
     diff = {side: "".join(f"{link['path']} -> {link[side]}\n" for link in links) for side in ("before", "after")}

@@ -42,6 +42,10 @@ steps:
   returned: success
   type: list
   elements: dict
+text:
+  description: Every whole line of the journal.
+  returned: success
+  type: str
 to_undo:
   description: Changes that are in place, or may be, newest first.
   returned: success
@@ -65,12 +69,14 @@ def main() -> None:
         supports_check_mode=True,
     )
     try:
-        steps = Journal(module.params["run_id"], module.params["state_dir"]).steps()
+        journal = Journal(module.params["run_id"], module.params["state_dir"])
+        steps = journal.steps()
     except RollbackError as error:
         module.fail_json(msg=str(error))
     pending = [step for step in reversed(steps) if step.pending_undo]
     module.exit_json(
         changed=False,
+        text=journal.text(),
         steps=[dataclasses.asdict(step) for step in steps],
         to_undo=[dataclasses.asdict(step) for step in pending],
     )

@@ -15,7 +15,7 @@ options:
   fields:
     description:
       - Fields to set, such as C(level), C(restore_point), C(reason), C(operator) and C(state).
-      - C(state) is one of V(open), V(switching), V(success), V(failed) and V(undone).
+      - C(state) is one of V(open), V(switching), V(switched), V(success), V(failed) and V(undone).
     type: dict
     required: true
 attributes:
@@ -55,6 +55,7 @@ import json
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
+from ansible_collections.campaign.rollback.plugins.module_utils.journal import RUN_OPTIONS, Journal
 from ansible_collections.campaign.rollback.plugins.module_utils.runs import merge, write
 
 
@@ -62,8 +63,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "fields": {"type": "dict", "required": True},
-            "run_id": {"type": "str", "required": True},
-            "state_dir": {"type": "path", "default": "/var/lib/rollback"},
+            **RUN_OPTIONS,
         },
         supports_check_mode=True,
     )
@@ -71,7 +71,8 @@ def main() -> None:
     try:
         before, after = merge(params["state_dir"], params["run_id"], params["fields"])
         if before != after and not module.check_mode:
-            write(params["state_dir"], after)
+            with Journal.of_module(params).acting():
+                write(params["state_dir"], after)
     except RollbackError as error:
         module.fail_json(msg=str(error))
     texts = [json.dumps(record, indent=2, sort_keys=True) + "\n" for record in (before, after)]

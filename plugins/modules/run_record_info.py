@@ -8,10 +8,30 @@ module: run_record_info
 short_description: Read the records of rollback runs
 description:
   - Lists the runs of a system from the state host, newest first, and picks the one an operator means.
+  - Fails if what is asked for cannot be built on the runs on record, such as a rollback while an earlier one
+    stopped half way.
 version_added: 0.1.0
 options:
+  purpose:
+    description:
+      - V(list) picks nothing.
+      - V(rollback) picks an interrupted rollback to O(restore_point) at O(level), which is then continued.
+      - V(undo) picks the run to undo, and an interrupted undo of it.
+      - V(resume) picks the newest run if it was interrupted.
+      - V(validation) picks the rollback that is in force.
+    type: str
+    choices: [list, rollback, undo, resume, validation]
+    default: list
   run:
-    description: Run to pick, an id or V(latest), which is the newest run whose changes are in place. Empty picks none.
+    description: Run to undo, an id or V(latest), which is the newest rollback whose changes are in place.
+    type: str
+    default: latest
+  restore_point:
+    description: Where the rollback goes to.
+    type: str
+    default: ""
+  level:
+    description: Level of the rollback.
     type: str
     default: ""
   state_dir:
@@ -39,7 +59,7 @@ author:
 EXAMPLES = r"""
 - name: Find the run to undo
   campaign.rollback.run_record_info:
-    run: latest
+    purpose: undo
   register: runs
 """
 
@@ -50,30 +70,63 @@ records:
   type: list
   elements: dict
 chosen:
-  description: The record that O(run) names, null without O(run).
+  description: The run to undo, or the rollback in force; empty for other purposes, or if there is none.
+  returned: success
+  type: dict
+continued:
+  description: The interrupted run that goes on, empty if there is none.
   returned: success
   type: dict
 """
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
-from ansible_collections.campaign.rollback.plugins.module_utils.runs import choose, read_all
+from ansible_collections.campaign.rollback.plugins.module_utils.runs import (
+    choose,
+    in_force,
+    interrupted_rollback,
+    interrupted_undo,
+    read_all,
+    resumable,
+)
+
+
+def pick(params, records):
+    """The run that is meant, and the one that goes on."""
+    purpose = params["purpose"]
+    if purpose == "rollback":
+        return {}, interrupted_rollback(records, params["restore_point"], params["level"])
+    if purpose == "undo":
+        chosen = choose(records, params["run"])
+        return chosen, interrupted_undo(records, chosen["id"])
+    if purpose == "resume":
+        continued = resumable(records)
+        reverts = continued.get("reverts")
+        return next((record for record in records if record["id"] == reverts), {}), continued
+    return in_force(records) if purpose == "validation" else {}, {}
 
 
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "run": {"type": "str", "default": ""},
+            "purpose": {
+                "type": "str",
+                "choices": ["list", "rollback", "undo", "resume", "validation"],
+                "default": "list",
+            },
+            "run": {"type": "str", "default": "latest"},
+            "restore_point": {"type": "str", "default": ""},
+            "level": {"type": "str", "default": ""},
             "state_dir": {"type": "path", "default": "/var/lib/rollback"},
         },
         supports_check_mode=True,
     )
     try:
         records = read_all(module.params["state_dir"])
-        chosen = choose(records, module.params["run"]) if module.params["run"] else None
+        chosen, continued = pick(module.params, records)
     except RollbackError as error:
         module.fail_json(msg=str(error))
-    module.exit_json(changed=False, records=records, chosen=chosen)
+    module.exit_json(changed=False, records=records, chosen=chosen, continued=continued)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ description:
 version_added: 0.1.0
 extends_documentation_fragment:
   - campaign.rollback.run
+  - campaign.rollback.undo
 options:
   writers:
     description: systemd units that change data by themselves, such as queue workers and the scheduler's timer.
@@ -123,7 +124,7 @@ state:
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.campaign.rollback.plugins.module_utils import service_group
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
-from ansible_collections.campaign.rollback.plugins.module_utils.journal import Journal
+from ansible_collections.campaign.rollback.plugins.module_utils.journal import UNDO_OPTIONS, Journal
 from ansible_collections.campaign.rollback.plugins.module_utils.pm2 import Pm2
 
 PM2 = {
@@ -162,18 +163,19 @@ def rehearse(module, run):
 def act(module, run):
     """Bring the services to the state asked for."""
     params = module.params
-    journal = Journal(params["run_id"], params["state_dir"])
+    by, journal = Journal.of_module(params), Journal.to_revert(params)
     process = params["pm2"] or {"name": "", "user": "", "home": "", "ecosystem": ""}
     pm2 = Pm2(run, process["user"], process["home"]) if params["pm2"] else None
     if params["state"] == "held":
-        service_group.hold(run, params["writers"], pm2, process["name"])
+        service_group.hold(run, by, params["writers"], pm2, process["name"])
     elif params["state"] == "resumed":
-        service_group.resume(run, params["writers"], pm2, process["home"])
+        journals = list({known.run_id: known for known in (journal, by)}.values())
+        service_group.resume(run, journals, params["writers"], pm2, process["home"])
     else:
         if params["queue"] and params["state"] == "switched":
-            service_group.set_queue_aside(run, journal, params["queue"]["database"], params["queue"]["keys"])
+            service_group.set_queue_aside(run, by, params["queue"]["database"], params["queue"]["keys"])
         elif params["queue"]:
-            service_group.put_queue_back(run, journal)
+            service_group.put_queue_back(run, journal, by)
         empty_cache(module, run)
         service_group.take_over(run, params["restart"], params["reload"], pm2, process["name"], process["ecosystem"])
 
@@ -188,8 +190,7 @@ def main() -> None:
             "queue": {"type": "dict", "options": QUEUE},
             "cache": {"type": "dict", "options": CACHE},
             "state": {"type": "str", "choices": ["held", "switched", "reverted", "resumed"], "required": True},
-            "run_id": {"type": "str", "required": True},
-            "state_dir": {"type": "path", "default": "/var/lib/rollback"},
+            **UNDO_OPTIONS,
         },
         supports_check_mode=True,
     )
@@ -198,7 +199,8 @@ def main() -> None:
             rehearse(module, lambda argv: module.run_command(argv, cwd="/"))
         else:
             # A directory that every user may enter: the caller's may be closed to the user of pm2.
-            act(module, lambda argv: module.run_command(argv, cwd="/"))
+            with Journal.of_module(module.params).acting():
+                act(module, lambda argv: module.run_command(argv, cwd="/"))
     except RollbackError as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=True, state=module.params["state"])

@@ -11,6 +11,9 @@ description:
   - Captures a valid session while its service runs, and restores a captured one only over a session that is broken.
   - What a restore replaces is kept with the run, and O(state=reverted) puts it back.
 version_added: 0.1.0
+extends_documentation_fragment:
+  - campaign.rollback.run
+  - campaign.rollback.undo
 options:
   path:
     description: Directory with one folder an account.
@@ -24,21 +27,12 @@ options:
   copies:
     description: Directory with the captured folders. Required with O(state=captured) and O(state=restored).
     type: path
-  run_id:
-    description:
-      - Rollback run on whose behalf folders are replaced.
-      - Required with O(state=restored) and O(state=reverted).
-    type: str
-  state_dir:
-    description: Directory that keeps journals and restore points on this host.
-    type: path
-    default: /var/lib/rollback
   state:
     description:
       - V(inspected) only looks.
       - V(captured) copies every valid session.
       - V(restored) replaces every broken session that has a valid copy. The service must be stopped.
-      - V(reverted) puts back what this run replaced.
+      - V(reverted) puts back what O(reverts) replaced.
     type: str
     choices: [inspected, captured, restored, reverted]
     default: inspected
@@ -65,6 +59,7 @@ EXAMPLES = r"""
   campaign.rollback.session_folder:
     path: /var/lib/whatsapp/sessions
     accounts: [sales, support]
+    run_id: 20261121T174500Z
 """
 
 RETURN = r"""
@@ -93,7 +88,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.campaign.rollback.plugins.module_utils import sessions
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
 from ansible_collections.campaign.rollback.plugins.module_utils.files import tree_digest
-from ansible_collections.campaign.rollback.plugins.module_utils.journal import Journal
+from ansible_collections.campaign.rollback.plugins.module_utils.journal import UNDO_OPTIONS, Journal
 
 
 def select(params, found):
@@ -114,21 +109,21 @@ def select(params, found):
             if not session.valid and not sessions.validate(os.path.join(params["copies"], session.account))
         ]
     if state == "reverted":
-        journal = Journal(params["run_id"], params["state_dir"])
+        journal = Journal.to_revert(params)
         return [session for session in found if journal.to_undo(sessions.COMPONENT, session.account)]
     return []
 
 
 def apply(params, touched):
     """Bring the selected sessions to the wanted state."""
+    by = Journal.of_module(params)
     for session in touched:
         if params["state"] == "captured":
             session.digest = sessions.capture(session, os.path.join(params["copies"], session.account))
         elif params["state"] == "restored":
-            journal = Journal(params["run_id"], params["state_dir"])
-            sessions.restore(journal, session, os.path.join(params["copies"], session.account))
+            sessions.restore(by, session, os.path.join(params["copies"], session.account))
         else:
-            sessions.revert(Journal(params["run_id"], params["state_dir"]), session.account)
+            sessions.revert(Journal.to_revert(params), by, session.account)
 
 
 def main() -> None:
@@ -137,8 +132,7 @@ def main() -> None:
             "path": {"type": "path", "required": True},
             "accounts": {"type": "list", "elements": "str", "required": True},
             "copies": {"type": "path"},
-            "run_id": {"type": "str"},
-            "state_dir": {"type": "path", "default": "/var/lib/rollback"},
+            **UNDO_OPTIONS,
             "state": {
                 "type": "str",
                 "choices": ["inspected", "captured", "restored", "reverted"],
@@ -147,8 +141,7 @@ def main() -> None:
         },
         required_if=[
             ("state", "captured", ["copies"]),
-            ("state", "restored", ["copies", "run_id"]),
-            ("state", "reverted", ["run_id"]),
+            ("state", "restored", ["copies"]),
         ],
         supports_check_mode=True,
     )
@@ -157,7 +150,8 @@ def main() -> None:
         found = sessions.inspect(params["path"], params["accounts"])
         touched = select(params, found)
         if touched and not module.check_mode:
-            apply(params, touched)
+            with Journal.of_module(params).acting():
+                apply(params, touched)
     except RollbackError as error:
         module.fail_json(msg=str(error))
     names = [session.account for session in touched]

@@ -47,11 +47,28 @@ INSERT INTO {0}.migrations (migration, batch) VALUES ('2021_01_01_create_campaig
 """
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass
 class Server:
-    """How to reach the private server."""
+    """The private server; tests may take it down if they bring it up again."""
 
+    command: list[str]
     socket: str
+    log: pathlib.Path
+
+    def start(self):
+        self.process = subprocess.Popen(self.command)
+        while True:
+            try:
+                Database(socket=self.socket)
+                return
+            except RollbackError:
+                if self.process.poll() is not None:
+                    pytest.fail(f"mariadbd ended with {self.process.returncode}: {self.log.read_text()[-2000:]}")
+                time.sleep(0.05)
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
 
     def connect(self, **options):
         return Database(socket=self.socket, **options)
@@ -83,20 +100,13 @@ def server():
     options = [f"--datadir={data}", f"--socket={socket}", f"--user={user}", f"--log-error={log}", "--skip-networking"]
     options += ["--innodb-buffer-pool-size=64M", "--innodb-log-file-size=16M"]
     daemon = shutil.which("mariadbd", path=os.environ["PATH"] + ":/usr/sbin")
-    process = subprocess.Popen([daemon, "--no-defaults", *options])
+    found = Server([daemon, "--no-defaults", *options], str(socket), log)
     try:
-        while True:
-            try:
-                Database(socket=str(socket))
-                break
-            except RollbackError:
-                if process.poll() is not None:
-                    pytest.fail(f"mariadbd ended with {process.returncode}: {log.read_text()[-2000:]}")
-                time.sleep(0.05)
-        yield Server(str(socket))
+        found.start()
+        yield found
     finally:
-        process.terminate()
-        process.wait()
+        found.process.terminate()
+        found.process.wait()
         shutil.rmtree(base)
 
 
@@ -105,6 +115,8 @@ def db(server):
     with server.connect() as connection:
         _drop_all(connection)
         yield connection
+    # Another one, because a test may have restarted the server.
+    with server.connect() as connection:
         _drop_all(connection)
 
 
@@ -136,13 +148,20 @@ def journal(tmp_path):
 
 
 @pytest.fixture
+def other_run(tmp_path):
+    """Journals of other runs on the same host, by the second of their id."""
+    return lambda second: Journal(f"20261121T1800{second:02d}Z", str(tmp_path / "state"))
+
+
+@pytest.fixture
 def module(server, tmp_path):
     """Run a module the way Ansible's wrapper does: arguments as JSON on standard input."""
 
     def run(name, check=False, state_dir=False, **arguments):
         arguments.update(login_unix_socket=server.socket, _ansible_check_mode=check)
         if state_dir:
-            arguments.update(run_id=RUN_ID, state_dir=str(tmp_path / "state"))
+            arguments.update(state_dir=str(tmp_path / "state"))
+            arguments.setdefault("run_id", RUN_ID)
         process = subprocess.run(
             [sys.executable, "-m", f"ansible_collections.campaign.rollback.plugins.modules.{name}"],
             input=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}),

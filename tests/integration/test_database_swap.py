@@ -12,9 +12,11 @@ from ansible_collections.campaign.rollback.plugins.module_utils.database import 
     error_code,
     read_tables,
 )
-from ansible_collections.campaign.rollback.plugins.module_utils.database_load import load_beside
+from ansible_collections.campaign.rollback.plugins.module_utils.database_load import Expected, load_beside
 from ansible_collections.campaign.rollback.plugins.module_utils.database_swap import Carry, Request, revert, swap
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
+from ansible_collections.campaign.rollback.plugins.module_utils.fences import announce
+from conftest import RUN_ID
 
 CARRY = Carry("campaign_logs", ("id",), "live.status = 'sent'", ("status", "sent_at", "only_in_v2"))
 REQUEST = Request("blazz", "blazz__shadow_1", "blazz__attic_1", keep=("sessions",), carry=(CARRY,), lock_wait_s=1)
@@ -35,7 +37,7 @@ def staged(server, db, fill, tmp_path):
     )
     db.run("ALTER TABLE blazz.campaign_logs ADD only_in_v2 INT")
     db.run("INSERT INTO blazz.campaigns (name) VALUES ('of v2')")
-    load_beside(db, server.arguments, dump.path, "blazz__shadow_1", {}, None)
+    load_beside(db, server.arguments, dump.path, "blazz__shadow_1", Expected(), None)
 
 
 def names(db):
@@ -84,6 +86,7 @@ def test_the_module_swaps_once_and_reverts_once(db, staged, module):
     assert references(db) == {("blazz", "blazz"), ("blazz__attic_1", "blazz__attic_1")}
     again = module("database_swap", **arguments)
     assert (again["changed"], again["carried"]) == (False, {"campaign_logs": 5})
+    assert (planned["in_force"], done["in_force"], again["in_force"]) == (False, True, True)
 
     db.run("UPDATE blazz.campaign_logs SET status = 'sent' WHERE id = 6")
     assert module("database_swap", check=True, schema="blazz", state="reverted", state_dir=True)["changed"]
@@ -103,7 +106,7 @@ def test_no_id_is_given_out_twice(db, staged, journal):
     db.run("INSERT INTO blazz.campaigns (name) VALUES ('after the swap')")
     after = db.value("SELECT MAX(id) FROM blazz.campaigns")
     assert after == highest + 1 + REQUEST.gap
-    revert(db, journal, "blazz", 1, 1)
+    revert(db, journal, journal, "blazz", 1, 1)
     db.run("INSERT INTO blazz.campaigns (name) VALUES ('after the undo')")
     assert db.value("SELECT MAX(id) FROM blazz.campaigns") == after + 1 + REQUEST.gap
 
@@ -145,7 +148,7 @@ def test_writers_see_no_error_and_lose_nothing(server, db, staged, journal):
         everyone_goes_on()
         result = swap(db, journal, REQUEST)
         everyone_goes_on()
-        revert(db, journal, "blazz", 1, 5)
+        revert(db, journal, journal, "blazz", 1, 5)
         everyone_goes_on()
     finally:
         stop.set()
@@ -177,7 +180,7 @@ def test_a_blocked_swap_names_the_transaction_and_leaves_all_as_it_was(server, d
         assert "secret" not in str(caught.value)
         assert names(db) == before
         assert journal.to_undo("database") == []
-        assert not revert(db, journal, "blazz", 1, 1)["changed"]
+        assert not revert(db, journal, journal, "blazz", 1, 1)["changed"]
         other.run("ROLLBACK")
     assert swap(db, journal, REQUEST)["changed"]
 
@@ -240,7 +243,7 @@ def test_a_swap_killed_at_the_rename(server, db, staged, journal, moment, then):
         assert swap(db, journal, REQUEST)["changed"] is (moment == "before")
         assert names(db) == [V1 | {"sessions"}, {"sessions"}, V2, set()]
         assert [step.state for step in journal.to_undo("database")] == ["done"]
-    assert revert(db, journal, "blazz", 1, 1)["changed"] is (moment == "after" or then == "resume")
+    assert revert(db, journal, journal, "blazz", 1, 1)["changed"] is (moment == "after" or then == "resume")
     assert names(db)[0] == original[0]
     assert journal.to_undo("database") == []
 
@@ -248,8 +251,8 @@ def test_a_swap_killed_at_the_rename(server, db, staged, journal, moment, then):
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_a_revert_killed_at_the_rename(server, db, staged, journal, moment):
     swap(db, journal, REQUEST)
-    killed(server, moment, lambda own: revert(own, journal, "blazz", 1, 1))
-    assert revert(db, journal, "blazz", 1, 1)["changed"] is (moment == "before")
+    killed(server, moment, lambda own: revert(own, journal, journal, "blazz", 1, 1))
+    assert revert(db, journal, journal, "blazz", 1, 1)["changed"] is (moment == "before")
     assert names(db) == [V2 | {"sessions"}, {"sessions"}, set(), V1]
     assert journal.to_undo("database") == []
 
@@ -259,7 +262,7 @@ def test_attic_tables_that_vanished_are_no_successful_undo(db, staged, journal):
     db.run("SET SESSION foreign_key_checks=0")
     db.run("DROP DATABASE blazz__attic_1")
     with pytest.raises(RollbackError, match="neither where it put them"):
-        revert(db, journal, "blazz", 1, 1)
+        revert(db, journal, journal, "blazz", 1, 1)
     assert len(journal.to_undo("database")) == 1
 
 
@@ -284,7 +287,6 @@ def test_attic_tables_that_vanished_are_no_successful_undo(db, staged, journal):
             "fk ",
         ),
         ("CREATE TABLE blazz__attic_1.campaigns (id INT)", "is not empty"),
-        (f"CREATE TABLE {UNDO}.campaigns (id INT)", "is not empty"),
         (
             "DROP TABLE blazz__shadow_1.campaign_logs, blazz__shadow_1.campaigns, blazz__shadow_1.migrations",
             "no table to bring in",
@@ -311,3 +313,220 @@ def test_a_carry_condition_that_is_not_understood_is_refused(db, staged, journal
     with pytest.raises(RollbackError, match="1054"):
         swap(db, journal, request)
     assert journal.steps() == []
+
+
+def ids(db, schema, table):
+    return [row[0] for row in db.rows(f"SELECT id FROM {schema}.{table} ORDER BY id")]
+
+
+def test_an_undo_is_a_run_of_its_own_and_can_be_undone_again_and_again(db, staged, journal, other_run):
+    swap(db, journal, REQUEST)
+    forward = names(db)
+    undone = [V2 | {"sessions"}, {"sessions"}, set(), V1]
+    previous = journal
+    for second in range(4):
+        acting = other_run(second)
+        assert revert(db, previous, acting, "blazz", 1, 1)["changed"]
+        assert names(db) == (forward if second % 2 else undone)
+        assert [step.state for step in previous.steps()] == ["undone"]
+        assert [step.state for step in acting.steps()] == ["done"]
+        if second == 1:
+            # The rollback is in force again once its undo was undone, so that an undo finds it.
+            assert [step.state for step in journal.steps()] == ["done"]
+        assert not revert(db, previous, acting, "blazz", 1, 1)["changed"]
+        db.run("INSERT INTO blazz.campaigns (name) VALUES ('later')")
+        previous = acting
+    assert db.value("SELECT COUNT(*) FROM blazz.campaigns WHERE name = 'later'") == 4
+
+
+def test_the_run_itself_may_swap_again_after_its_undo(server, db, staged, journal, tmp_path):
+    for _time in range(3):
+        assert swap(db, journal, REQUEST)["changed"]
+        assert revert(db, journal, journal, "blazz", 1, 1)["changed"]
+        load_beside(db, server.arguments, str(tmp_path / "v1.sql.zst"), "blazz__shadow_1", Expected(), None)
+    assert names(db)[0] == V2 | {"sessions"}
+    assert set(read_tables(db, [f"{UNDO}_3"])[f"{UNDO}_3"]) == V1
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("then", ["repeat", "undo"])
+@pytest.mark.parametrize("level", ["undo", "undo of the undo"])
+def test_an_undo_killed_at_the_rename(server, db, staged, journal, other_run, moment, then, level):
+    swap(db, journal, REQUEST)
+    subject = journal
+    if level == "undo of the undo":
+        subject = other_run(1)
+        revert(db, journal, subject, "blazz", 1, 1)
+    before, acting = names(db), other_run(2)
+    row = "INSERT INTO blazz.campaigns (name) VALUES ('written since')"
+    db.run(row)
+    written = db.value("SELECT LAST_INSERT_ID()")
+    killed(server, moment, lambda own: revert(own, subject, acting, "blazz", 1, 1))
+    assert [step.state for step in acting.steps()] == ["begin"]
+    if then == "repeat":
+        assert revert(db, subject, acting, "blazz", 1, 1)["changed"] is (moment == "before")
+        assert names(db)[0] != before[0]
+        assert (subject.to_undo("database"), len(acting.to_undo("database"))) == ([], 1)
+        assert acting.steps()[0].state == "done"
+    assert ids(db, "blazz", "campaigns").count(written) == 1
+    last = other_run(3)
+    revert(db, acting, last, "blazz", 1, 1)
+    assert names(db)[0] == before[0]
+    assert acting.to_undo("database") == []
+    assert len(subject.to_undo("database")) == 1
+    assert subject.steps()[0].state == "done"
+    # Nothing was put back that could be undone, if the killed one had not come to its rename.
+    assert len(last.to_undo("database")) == (0 if (then, moment) == ("undo", "before") else 1)
+    assert ids(db, "blazz", "campaigns").count(written) == 1
+
+
+@pytest.fixture
+def related(db, staged):
+    """Tables of both versions whose rows refer to each other and to themselves."""
+    for schema in ("blazz", "blazz__shadow_1"):
+        db.run(
+            f"CREATE TABLE {schema}.a_children (id INT AUTO_INCREMENT PRIMARY KEY, parent INT, peer INT NOT NULL,"
+            f" FOREIGN KEY (parent) REFERENCES {schema}.a_children (id))"
+        )
+        db.run(f"CREATE TABLE {schema}.z_peers (id INT AUTO_INCREMENT PRIMARY KEY, child INT NULL, code INT UNIQUE)")
+        db.run(f"ALTER TABLE {schema}.a_children ADD FOREIGN KEY (peer) REFERENCES {schema}.z_peers (id)")
+        db.run(f"ALTER TABLE {schema}.z_peers ADD FOREIGN KEY (child) REFERENCES {schema}.a_children (id)")
+    db.run("INSERT INTO blazz.z_peers (code) VALUES (7)")
+    db.run("ALTER TABLE blazz.campaigns ADD strict INT CHECK (strict > 0), ADD added VARCHAR(9) DEFAULT 'new'")
+    db.run("ALTER TABLE blazz__shadow_1.campaigns ADD strict INT")
+
+
+def test_an_undo_keeps_the_rows_written_since_the_swap(db, related, journal):
+    swap(db, journal, REQUEST)
+    attic = {
+        table: ids(db, "blazz__attic_1", table) for table in ("campaigns", "campaign_logs", "a_children", "z_peers")
+    }
+    db.run("INSERT INTO blazz.campaigns (name, strict) VALUES ('good', 1), ('bad', 0)")
+    first = db.value("SELECT LAST_INSERT_ID()")
+    logs = f"(1, 'n1'), ({first}, 'n2'), ({first + 1}, 'n3')"
+    db.run(f"INSERT INTO blazz.campaign_logs (campaign_id, message_id) VALUES {logs}")
+    # Rows in a ring between two tables, one that refers to a later one of its own table, and a code that was taken.
+    db.run("INSERT INTO blazz.z_peers (code) VALUES (1), (7), (2)")
+    peer = db.value("SELECT LAST_INSERT_ID()")
+    db.run(f"INSERT INTO blazz.a_children (peer) VALUES ({peer}), ({peer + 2}), ({peer + 1})")
+    child = db.value("SELECT LAST_INSERT_ID()")
+    db.run(f"UPDATE blazz.a_children SET parent = {child + 1} WHERE id = {child}")
+    db.run(f"UPDATE blazz.z_peers SET child = {child} WHERE id = {peer + 2}")
+    # An old row that was deleted before the restore point stays deleted: only ids given out since count.
+    db.run("SET SESSION foreign_key_checks=0")
+    db.run("DELETE FROM blazz__attic_1.campaigns WHERE id = 2")
+    db.run("SET SESSION foreign_key_checks=1")
+    attic["campaigns"].remove(2)
+    before = names(db)
+    assert revert(db, journal, journal, "blazz", 1, 1, check=True)["changed"]
+    assert names(db) == before
+    result = revert(db, journal, journal, "blazz", 1, 1)
+    # A ring between tables needs one row to go in first, which the server refuses: kept, not forced.
+    assert result["merged"] == {"campaigns": 1, "campaign_logs": 2, "z_peers": 1}
+    assert result["conflicts"] == {"campaigns": 1, "campaign_logs": 1, "z_peers": 2, "a_children": 3}
+    assert ids(db, "blazz", "campaigns") == attic["campaigns"] + [first]
+    assert db.rows(f"SELECT name, shout, added FROM blazz.campaigns WHERE id = {first}") == [("good", "GOOD", "new")]
+    assert ids(db, UNDO, "campaigns")[-2:] == [first, first + 1]
+    assert ids(db, UNDO, "a_children") == [child, child + 1, child + 2]
+    orphans = "FROM blazz.{0} c LEFT JOIN blazz.{1} p ON p.id = c.{2} WHERE c.{2} IS NOT NULL AND p.id IS NULL"
+    for place in (("a_children", "z_peers", "peer"), ("z_peers", "a_children", "child")):
+        assert db.value("SELECT COUNT(*) " + orphans.format(*place)) == 0
+
+
+def test_rows_are_merged_once_however_often_the_undo_begins(server, db, staged, journal):
+    swap(db, journal, REQUEST)
+    db.run("INSERT INTO blazz.campaigns (name) VALUES ('new')")
+    new = db.value("SELECT LAST_INSERT_ID()")
+    db.run(f"INSERT INTO blazz.campaign_logs (campaign_id, message_id) VALUES ({new}, 'n1'), ({new}, 'x')")
+    db.run("UPDATE blazz__attic_1.campaign_logs SET message_id = 'x' WHERE id = 1")
+    killed(server, "before", lambda own: revert(own, journal, journal, "blazz", 1, 1))
+    merged = ids(db, "blazz__attic_1", "campaign_logs")
+    result = revert(db, journal, journal, "blazz", 1, 1)
+    assert (result["merged"], result["conflicts"]) == ({}, {"campaign_logs": 1})
+    assert ids(db, "blazz", "campaign_logs") == merged
+    assert merged[-1] > 1000
+    assert ids(db, "blazz", "campaigns")[-1] == new
+    assert db.value(f"SELECT COUNT(*) FROM {UNDO}.campaign_logs WHERE message_id = 'x'") == 1
+
+
+def test_rows_refused_one_by_one_do_not_hide_a_lost_server(server, db, staged, journal):
+    swap(db, journal, REQUEST)
+    db.run("INSERT INTO blazz.campaigns (name) VALUES ('new')")
+
+    class Broken(Database):
+        def run(self, sql):
+            if sql.startswith("INSERT"):
+                self.rows("SELECT 1 FROM nowhere.nothing")
+            return super().run(sql)
+
+    before = names(db)
+    with Broken(socket=server.socket) as own, pytest.raises(RollbackError, match="1146"):
+        revert(own, journal, journal, "blazz", 1, 1)
+    assert names(db) == before
+    assert len(journal.to_undo("database")) == 1
+
+
+def test_check_mode_plans_a_swap_before_the_shadow_is_loaded(db, staged, module):
+    arguments = {"schema": "blazz", "shadow": "blazz__shadow_1", "attic": "blazz__attic_1", "keep_tables": ["sessions"]}
+    arguments.update(
+        incoming_tables=sorted(V1 | {"sessions"}),
+        carry=[{"table": "campaign_logs", "when": "live.status = 'sent'", "columns": ["status"]}],
+        state_dir=True,
+    )
+    real = module("database_swap", check=True, **arguments)
+    # A part of it, as a killed load leaves it behind, is no shadow either.
+    db.run("DROP TABLE blazz__shadow_1.campaign_logs, blazz__shadow_1.campaigns")
+    partial = module("database_swap", check=True, **arguments)
+    db.run("DROP DATABASE blazz__shadow_1")
+    planned = module("database_swap", check=True, **arguments)
+    assert planned["changed"]
+    assert (planned["diff"], planned["tables"]) == (real["diff"], real["tables"])
+    assert (partial["diff"], partial["tables"]) == (real["diff"], real["tables"])
+    assert read_tables(db, SCHEMAS)["blazz__shadow_1"] == {}
+    assert "does not exist" in module("database_swap", **arguments)["msg"]
+    assert (
+        "1054"
+        in module("database_swap", check=True, **dict(arguments, carry=[{"table": "campaigns", "when": "live.x"}]))[
+            "msg"
+        ]
+    )
+    db.run("CREATE VIEW blazz.v AS SELECT 1")
+    assert "views in blazz: v" in module("database_swap", check=True, **arguments)["msg"]
+
+
+def test_a_run_that_lost_its_lease_swaps_nothing(db, staged, module, tmp_path):
+    announce(str(tmp_path / "state"), 7, 1)
+    arguments = {"schema": "blazz", "shadow": "blazz__shadow_1", "attic": "blazz__attic_1", "keep_tables": ["sessions"]}
+    before = names(db)
+    assert "took the lease over" in module("database_swap", state_dir=True, fencing=6, **arguments)["msg"]
+    assert names(db) == before
+    assert module("database_swap", state_dir=True, fencing=7, **arguments)["changed"]
+    after = names(db)
+    back = {"schema": "blazz", "state": "reverted", "state_dir": True, "reverts": RUN_ID, "run_id": "20261121T180000Z"}
+    assert "took the lease over" in module("database_swap", fencing=6, **back)["msg"]
+    assert names(db) == after
+    assert module("database_swap", fencing=7, **back)["changed"]
+    assert names(db)[0] == before[0]
+
+
+def test_whoever_takes_the_lease_over_waits_for_a_module_left_running(server, db, staged, module, tmp_path):
+    """The module waits for a transaction; its run is dead, and the next one announces itself."""
+    arguments = {"schema": "blazz", "shadow": "blazz__shadow_1", "attic": "blazz__attic_1", "keep_tables": ["sessions"]}
+    result = []
+    with server.connect() as blocking:
+        blocking.run("START TRANSACTION")
+        blocking.rows("SELECT * FROM blazz.campaigns")
+        orphan = threading.Thread(
+            target=lambda: result.append(
+                module("database_swap", state_dir=True, fencing=1, lock_wait_s=60, **arguments)
+            )
+        )
+        orphan.start()
+        while not db.value("SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE INFO LIKE 'RENAME%'"):
+            assert orphan.is_alive(), result
+        with pytest.raises(RollbackError, match="still under way"):
+            announce(str(tmp_path / "state"), 2, 0)
+        blocking.run("COMMIT")
+        orphan.join()
+    assert result[0]["changed"]
+    assert announce(str(tmp_path / "state"), 2, 0)

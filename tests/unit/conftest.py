@@ -8,9 +8,14 @@ import io
 import json
 import os
 
+import hypothesis
 import pytest
 from ansible.module_utils.testing import patch_module_args
 from ansible_collections.campaign.rollback.plugins.module_utils.journal import Journal
+
+# How long an example takes says something about the machine, nothing about the code.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 RUN_ID = "20261121T174500Z"
 

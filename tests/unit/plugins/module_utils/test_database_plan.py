@@ -9,12 +9,18 @@ from ansible_collections.campaign.rollback.plugins.module_utils.database_integri
     orphan_sql,
     structure_checks,
 )
-from ansible_collections.campaign.rollback.plugins.module_utils.database_load import differences, is_expendable
+from ansible_collections.campaign.rollback.plugins.module_utils.database_load import (
+    Expected,
+    differences,
+    is_expendable,
+)
 from ansible_collections.campaign.rollback.plugins.module_utils.database_swap import (
     Carry,
     Plan,
     auto_increments,
     carry_sql,
+    merge_sql,
+    parents_first,
     refusals,
     restored_name,
 )
@@ -124,9 +130,45 @@ def test_only_schemas_made_here_are_expendable():
 
 
 def test_differences_name_table_and_numbers():
-    expected = {"a": {"rows": 2}, "b": {"rows": 1}, "c": {}}
-    assert differences(expected, {"a": 2, "b": 1, "c": 9, "extra": 1}) == []
-    assert differences(expected, {"a": 3, "c": 9}) == ["a has 3 rows instead of 2", "b is missing"]
+    expected = Expected({"a": {"rows": 2, "digest": "1"}, "b": {"rows": 1}, "c": {}}, ["m1", "m2"])
+
+    def found(migrations, **tables):
+        described = {name: {"rows": rows, "digest": digest} for name, (rows, digest) in tables.items()}
+        return {"tables": described, "migrations": migrations}
+
+    assert differences(expected, found(["m1", "m2"], a=(2, "1"), b=(1, "x"), c=(9, "x"))) == []
+    assert differences(expected, found(["m1", "m3"], a=(3, "2"), c=(9, "x"), later=(0, "x"))) == [
+        "later is not in the manifest",
+        "a has 3 rows instead of 2",
+        "a has another structure",
+        "b is missing",
+        "migration m3 is not in the manifest",
+        "migration m2 is missing",
+    ]
+    assert differences(Expected(), found(None, a=(3, "2"))) == []
+
+
+def keys(*pairs):
+    return [ForeignKey("fk", ("s", child), ("s", parent)) for child, parent in pairs]
+
+
+def test_parents_come_first_and_cycles_do_not_hang():
+    assert parents_first(["a", "b", "c"], "s", keys(("a", "b"), ("b", "c"), ("c", "c"))) == ["c", "b", "a"]
+    assert parents_first(["a", "b", "c"], "s", keys(("a", "b"), ("b", "a"), ("c", "a"))) == ["a", "b", "c"]
+    assert parents_first(["a"], "s", [ForeignKey("fk", ("s", "a"), ("other", "b"))]) == ["a"]
+
+
+def test_a_merge_names_only_what_both_sides_have_and_can_be_written():
+    source = dict(column(name) for name in ("id", "na{0}me", "gone", "shout"))
+    target = dict([column("id", "auto_increment"), column("na{0}me"), column("added")])
+    target.update([column("shout", expression="upper(name)")])
+    merge = merge_sql("t", "live", "attic", source, target, 1003)
+    assert merge.insert_for([1003, 1005]) == (
+        "INSERT INTO `attic`.`t` (`id`, `na{0}me`) SELECT `id`, `na{0}me` FROM `live`.`t`"
+        " WHERE `id` IN (1003, 1005) ORDER BY `id`"
+    )
+    assert "live.`id` >= 1003 AND incoming.`id` IS NULL" in merge.find
+    assert merge_sql("t", "live", "attic", source, dict([column("id")]), 1) is None
 
 
 def test_structure_checks():

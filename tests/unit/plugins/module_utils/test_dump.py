@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
+import json
 import os
 import stat
 import subprocess
@@ -11,6 +13,7 @@ import subprocess
 import pytest
 from ansible_collections.campaign.rollback.plugins.module_utils.dump import (
     Dump,
+    Progress,
     client_message,
     connection_arguments,
     is_complete,
@@ -46,7 +49,7 @@ def program(tmp_path, monkeypatch):
 
     def make_program(name, script):
         tools = tmp_path / "bin"
-        tools.mkdir()
+        tools.mkdir(exist_ok=True)
         (tools / name).write_text(f"#!/bin/sh\n{script}\n")
         (tools / name).chmod(0o755)
         monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
@@ -191,7 +194,7 @@ def test_a_failing_compressor_leaves_no_file(tmp_path, program):
 def test_the_sandbox_line_never_reaches_the_client(make, tmp_path):
     path = make(SANDBOX + BODY + TRAILER, ".sql.zst")
     with Dump(str(path)) as dump:
-        dump.load(shell(f"cat > {tmp_path}/received"))
+        dump.load(shell(f"cat > {tmp_path}/received"), Progress(None, 0))
     assert (tmp_path / "received").read_bytes() == BODY + TRAILER
 
 
@@ -200,7 +203,7 @@ def test_a_client_that_stops_early_is_an_error_without_data(make):
     said = "ERROR 1062 (23000) at line 7: Duplicate entry '+10000000001' for key 'x'"
     script = f'head -c 10 >/dev/null; echo "{said}" >&2; exit 1'
     with Dump(str(path)) as dump, pytest.raises(RollbackError, match="line 7") as caught:
-        dump.load(shell(script))
+        dump.load(shell(script), Progress(None, 0))
     assert "1000" not in str(caught.value)
 
 
@@ -210,6 +213,56 @@ def test_client_messages_keep_the_place_and_lose_the_statement():
     )
     assert "secret" not in client_message("ERROR 1064 (42000) at line 3 in file: '/x': near 'secret' at line 1")
     assert "secret" not in client_message("--------------\ninsert 'secret'\n--------------")
+
+
+def test_progress_is_told_once_a_second_and_removed(tmp_path):
+    path, clock = tmp_path / "new" / "progress.json", iter([100.0, 100.4, 101.0, 103.0])
+    with Progress(str(path), 10, lambda: next(clock)) as progress:
+        told = [json.loads(path.read_text())]
+        for count in (4, 3, 5):
+            progress.add(count)
+            told.append(json.loads(path.read_text()))
+    assert [entry["at"] for entry in told] == [100.0, 100.0, 101.0, 103.0]
+    # The total is an estimate for a dump, which may turn out larger.
+    assert [(entry["done"], entry["total"]) for entry in told] == [(0, 10), (0, 10), (7, 10), (12, 12)]
+    assert os.listdir(tmp_path / "new") == []
+
+
+def test_progress_that_cannot_be_written_stops_nothing(make, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with Dump(str(make(BODY + TRAILER))) as dump, Progress(str(tmp_path / "file" / "p.json"), 1) as progress:
+        dump.load(shell("cat >/dev/null"), progress)
+
+
+def test_the_tables_of_a_dump_are_known_once_it_was_read(make):
+    text = b"CREATE TABLE `b``x` (\n);\nCREATE TABLE IF NOT EXISTS `a` (id INT);\nINSERT INTO `a` VALUES (1);\n"
+    with Dump(str(make(text + TRAILER))) as dump:
+        dump.verify()
+        assert dump.tables == ["a", "b`x"]
+
+
+def test_a_disk_that_is_full_is_said_so_and_leaves_no_file(tmp_path, program, monkeypatch):
+    program("zstd", "cat > /dev/full")
+    with pytest.raises(RollbackError, match=r"Compressing the dump failed.*No space left"):
+        write_dump(shell("seq 1000000; echo '-- Dump completed'"), str(tmp_path / "out" / "a.sql.zst"))
+    assert os.listdir(tmp_path / "out") == []
+    program("zstd", "cat")
+
+    def refuse(_descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(RollbackError, match=r"The dump cannot be written.*No space left"):
+        write_dump(shell("echo '-- Dump completed'"), str(tmp_path / "out" / "a.sql.zst"))
+    assert os.listdir(tmp_path / "out") == []
+
+
+def test_a_server_without_room_is_told_from_a_bad_dump(make):
+    with Dump(str(make(BODY + TRAILER))) as dump, pytest.raises(RollbackError, match="no room left"):
+        dump.load(
+            shell("cat >/dev/null; echo \"ERROR 1114 (HY000) at line 7: The table 'x' is full\" >&2; exit 1"),
+            Progress(None, 0),
+        )
 
 
 def test_secrets_stay_in_the_option_file():

@@ -114,7 +114,7 @@ def test_restore_and_revert_keep_owner_and_mode(journal, live, copy):
     environment.restore(journal, str(live), str(copy))
     assert live.read_bytes() == copy.read_bytes()
     assert identity(live) == before
-    environment.revert(journal, str(live))
+    environment.revert(journal, journal, str(live))
     assert live.read_bytes() == b"APP=new\xff\n"
     assert identity(live) == before
 
@@ -142,15 +142,15 @@ def test_nothing_that_was_replaced_is_lost_by_restoring_again(journal, live, cop
     live.write_bytes(b"APP=edited by hand\n")
     environment.restore(journal, str(live), str(copy))
     assert kept(journal) == [b"APP=new\xff\n", b"APP=edited by hand\n"]
-    environment.revert(journal, str(live))
+    environment.revert(journal, journal, str(live))
     assert live.read_bytes() == b"APP=new\xff\n", "undo ends at what was there before the run"
 
 
 def test_undo_is_idempotent_and_keeps_what_it_replaces(journal, live, copy):
     environment.restore(journal, str(live), str(copy))
     live.write_bytes(b"APP=edited by hand\n")
-    assert environment.revert(journal, str(live)) is True
-    assert environment.revert(journal, str(live)) is False
+    assert environment.revert(journal, journal, str(live)) is True
+    assert environment.revert(journal, journal, str(live)) is False
     assert b"APP=edited by hand\n" in kept(journal)
 
 
@@ -163,8 +163,8 @@ def test_undo_that_was_killed_can_be_repeated(journal, live, copy, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(type(journal), "undone", killed)
         with pytest.raises(KeyboardInterrupt):
-            environment.revert(journal, str(live))
-    assert environment.revert(journal, str(live)) is True
+            environment.revert(journal, journal, str(live))
+    assert environment.revert(journal, journal, str(live)) is True
     assert live.read_bytes() == b"APP=new\xff\n"
     assert b"APP=old\xfe\n" in kept(journal)
 

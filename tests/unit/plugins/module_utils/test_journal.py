@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import errno
 import json
+import multiprocessing
 import os
+import signal
 import tempfile
 
 import pytest
+from ansible_collections.campaign.rollback.plugins.module_utils import fences
+from ansible_collections.campaign.rollback.plugins.module_utils import journal as journals
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
 from ansible_collections.campaign.rollback.plugins.module_utils.journal import Journal
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 RUN_ID = "20261121T174500Z"
+#: An undo of that run, the undo of this undo, and so on.
+UNDO, REDO, UNDO_AGAIN, REDO_AGAIN = (f"20261121T18{minute}00Z" for minute in ("00", "10", "20", "30"))
+FORK = multiprocessing.get_context("fork")
 
 
 def on_disk(data: bytes, directory: str) -> Journal:
@@ -146,3 +153,272 @@ def test_directories_are_private(journal):
 def test_a_run_id_is_never_a_path(run_id):
     with pytest.raises(RollbackError, match="run id"):
         Journal(run_id, "/nowhere")
+
+
+OPERATIONS = st.lists(
+    st.tuples(st.sampled_from(["begin", "done", "failed", "undone"]), st.integers(1, 4), st.text(max_size=6)),
+    min_size=1,
+    max_size=8,
+)
+
+
+# Without a deadline, because every line is fsynced and disks differ; every example goes through all bytes of its line.
+@settings(deadline=None, max_examples=8)
+@given(OPERATIONS, st.binary(max_size=12))
+def test_a_last_line_torn_at_any_byte_loses_nothing_but_itself(operations, rest):
+    with tempfile.TemporaryDirectory() as directory:
+        journal = Journal(RUN_ID, directory, 3)
+        before = []
+        for kind, seq, text in operations:
+            before = journal.steps()
+            if kind == "begin":
+                journal.begin("application", "switch", text, {"target": text})
+            elif kind == "failed":
+                journal.failed(seq, text)
+            else:
+                getattr(journal, kind)(seq)
+        with open(journal.path, "rb") as stream:
+            whole = stream.read()
+        last = whole[:-1].rfind(b"\n") + 1
+        # Neither ends the line nor completes the object.
+        garbage = rest.replace(b"\n", b"").replace(b"}", b"")
+        for length in range(last, len(whole) - 1):
+            torn = on_disk(whole[:length] + garbage, directory)
+            assert torn.steps() == before
+            seq = torn.begin("frontend", "switch", "next", {})
+            assert torn.steps()[-1].seq == seq
+            assert torn.steps()[:-1] == before
+
+
+def test_every_line_carries_the_number_of_its_lease(state_dir):
+    one = Journal(RUN_ID, state_dir, 3)
+    one.failed(one.begin("application", "switch", "link", {}), "no")
+    two = Journal(RUN_ID, state_dir, 4)
+    for step in two.to_undo("application"):
+        with two.reverting(step, two, {}):
+            pass
+    with open(one.path, encoding="utf-8") as stream:
+        assert [json.loads(line)["fencing"] for line in stream] == [3, 3, 4]
+
+
+def test_a_journal_acts_with_its_own_number_only(state_dir):
+    fences.announce(state_dir, 5, 0)
+    with pytest.raises(RollbackError, match="lease number 4, the newest is 5"), Journal(RUN_ID, state_dir, 4).acting():
+        pytest.fail("a stale run changed something")
+    with Journal(RUN_ID, state_dir, 5).acting(), pytest.raises(RollbackError, match="still under way"):
+        fences.announce(state_dir, 6, 0)
+
+
+class Thing:
+    """Something that runs change: a file with one value."""
+
+    def __init__(self, state_dir):
+        self.state_dir = state_dir
+        self.path = os.path.join(state_dir, "thing")
+
+    @property
+    def value(self):
+        with open(self.path, encoding="utf-8") as stream:
+            return stream.read()
+
+    @value.setter
+    def value(self, value):
+        os.makedirs(self.state_dir, exist_ok=True)
+        with open(self.path, "w", encoding="utf-8") as stream:
+            stream.write(value)
+
+    def change(self, run_id, value):
+        journal = Journal(run_id, self.state_dir)
+        with journal.step("application", "switch", "thing", {"value": self.value}):
+            self.value = value
+
+    def put_back(self, run_id, by):
+        """As the components do it: every step that is to be undone, newest first, each safe to repeat."""
+        journal, by = Journal(run_id, self.state_dir), Journal(by, self.state_dir)
+        for step in journal.to_undo("application", "thing"):
+            with journal.reverting(step, by, {"value": self.value}):
+                self.value = step.undo["value"]
+
+    def states(self, run_id):
+        return [step.state for step in Journal(run_id, self.state_dir).steps()]
+
+
+@pytest.fixture
+def thing(state_dir):
+    found = Thing(state_dir)
+    found.value = "old"
+    return found
+
+
+def test_a_run_takes_itself_back(thing):
+    thing.change(RUN_ID, "new")
+    thing.put_back(RUN_ID, by=RUN_ID)
+    assert thing.value == "old"
+    assert thing.states(RUN_ID) == ["undone"]
+    thing.value = "later"
+    thing.put_back(RUN_ID, by=RUN_ID)
+    assert thing.value == "later", "put back twice"
+
+
+def test_another_run_announces_how_to_come_back_before_it_puts_back(thing, state_dir):
+    thing.change(RUN_ID, "new")
+    journal, by = Journal(RUN_ID, state_dir), Journal(UNDO, state_dir)
+    (step,) = journal.to_undo("application")
+    with journal.reverting(step, by, {"value": "new"}) as result:
+        (announced,) = by.steps()
+        assert (announced.state, announced.verb, announced.component) == ("begin", "undo", "application")
+        assert announced.undo == {"value": "new", "reverts": {"run": RUN_ID, "seq": step.seq}}
+        assert thing.states(RUN_ID) == ["done"], "marked before it was done"
+        result["moved"] = 3
+    assert thing.states(RUN_ID) == ["undone"]
+    assert [(step.state, step.result) for step in by.steps()] == [("done", {"moved": 3})]
+
+
+def test_an_undo_is_undone_and_the_change_is_in_force_again(thing):
+    thing.change(RUN_ID, "new")
+    thing.put_back(RUN_ID, by=UNDO)
+    assert thing.value == "old"
+    thing.put_back(UNDO, by=REDO)
+    assert thing.value == "new"
+    assert (thing.states(RUN_ID), thing.states(UNDO), thing.states(REDO)) == (["done"], ["undone"], ["done"])
+    thing.put_back(RUN_ID, by=UNDO_AGAIN)
+    assert thing.value == "old"
+
+
+def test_an_undo_takes_itself_back(thing):
+    thing.change(RUN_ID, "new")
+    thing.put_back(RUN_ID, by=UNDO)
+    thing.put_back(UNDO, by=UNDO)
+    assert thing.value == "new"
+    assert (thing.states(RUN_ID), thing.states(UNDO)) == (["done"], ["undone"])
+
+
+def test_undoing_undos_leaves_every_journal_true(thing):
+    """Each journal says of its change whether it is in force, however long the chain."""
+    thing.change(RUN_ID, "new")
+    chain = [RUN_ID, UNDO, REDO, UNDO_AGAIN, REDO_AGAIN]
+    for length in range(1, len(chain)):
+        thing.put_back(chain[length - 1], by=chain[length])
+        assert thing.value == ("old" if length % 2 else "new")
+        states = [thing.states(run_id) for run_id in chain[: length + 1]]
+        expected = [["done"] if (length - position) % 2 == 0 else ["undone"] for position in range(length + 1)]
+        assert states == expected, f"after {length} undos"
+
+
+def test_several_changes_of_one_thing_come_back_in_reverse_both_ways(thing):
+    for value in ("newer", "newest"):
+        thing.change(RUN_ID, value)
+    thing.put_back(RUN_ID, by=UNDO)
+    assert thing.value == "old"
+    assert thing.states(UNDO) == ["done", "done"]
+    thing.put_back(UNDO, by=REDO)
+    assert thing.value == "newest"
+    assert thing.states(RUN_ID) == ["done", "done"]
+    thing.put_back(RUN_ID, by=RUN_ID)
+    assert thing.value == "old"
+
+
+def test_a_putting_back_that_fails_is_to_be_repeated_and_to_be_undone(thing, state_dir):
+    thing.change(RUN_ID, "new")
+    journal, by = Journal(RUN_ID, state_dir), Journal(UNDO, state_dir)
+    for _attempt in range(2):
+        (step,) = journal.to_undo("application")
+        announced = {"value": thing.value}
+        thing.value = "half"
+        with pytest.raises(OSError, match="full"), journal.reverting(step, by, announced):
+            raise OSError("disk full")
+    assert [(step.state, step.undo["value"]) for step in by.steps()] == [("failed", "new")]
+    assert thing.states(RUN_ID) == ["done"]
+    thing.put_back(RUN_ID, by=UNDO)
+    assert (thing.value, thing.states(RUN_ID), thing.states(UNDO)) == ("old", ["undone"], ["done"])
+    thing.put_back(UNDO, by=REDO)
+    assert thing.value == "new"
+
+
+def killed_at(point, torn, state_dir, run_id, by):
+    """Put back in this process, which is killed at the ``point``-th place where something reaches the disk."""
+    places = iter(range(point + 1))
+
+    def place(tear=lambda: None):
+        if next(places, None) == point:
+            tear()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    append = journals.append_line
+
+    def torn_line(path, line):
+        with open(path, "a", encoding="utf-8") as stream:
+            stream.write(line[: len(line) // 2])
+
+    def append_line(path, line):
+        place((lambda: torn_line(path, line)) if torn else (lambda: None))
+        append(path, line)
+        place()
+
+    class Dying(Thing):
+        @property
+        def value(self):
+            return Thing.value.fget(self)
+
+        @value.setter
+        def value(self, value):
+            place()
+            Thing.value.fset(self, value)
+            place()
+
+    journals.append_line = append_line
+    Dying(state_dir).put_back(run_id, by)
+
+
+@pytest.mark.parametrize("torn", [False, True], ids=["killed", "power loss"])
+@pytest.mark.parametrize(
+    ("run_id", "by", "value", "points"),
+    [(RUN_ID, RUN_ID, "old", 8), (RUN_ID, UNDO, "old", 16), (UNDO, REDO, "new", 20), (UNDO, UNDO, "new", 12)],
+    ids=["itself", "by another run", "undo of an undo", "an undo itself"],
+)
+def test_killed_at_any_point_it_is_repeated_or_undone(tmp_path, run_id, by, value, points, torn):
+    """Two changes are put back; ``points`` is the number of places at which that can be killed."""
+    other = {"old": "new", "new": "old"}[value]
+    for point in range(points + 1):
+        for ending in ("repeated", "undone"):
+            thing = Thing(str(tmp_path / f"{point}-{ending}"))
+            thing.value = "old"
+            thing.change(RUN_ID, "middle")
+            thing.change(RUN_ID, "new")
+            if run_id == UNDO:
+                thing.put_back(RUN_ID, by=UNDO)
+            process = FORK.Process(target=killed_at, args=(point, torn, thing.state_dir, run_id, by))
+            process.start()
+            process.join()
+            assert process.exitcode == (0 if point == points else -signal.SIGKILL), f"at point {point} of {points}"
+            if ending == "repeated":
+                thing.put_back(run_id, by=by)
+                assert thing.value == value, f"repeated after point {point}"
+                assert set(thing.states(run_id)) == {"undone"}
+                if run_id == UNDO:
+                    assert set(thing.states(RUN_ID)) == {"done"}
+                # What was repeated can still be undone by another run.
+                if by != run_id:
+                    thing.put_back(by, by=UNDO_AGAIN)
+                    assert thing.value == other, f"repeated after point {point}, then undone"
+            elif by != run_id:
+                thing.put_back(by, by=UNDO_AGAIN)
+                assert thing.value == other, f"undone after point {point}"
+                assert Journal(by, thing.state_dir).to_undo("application") == []
+
+
+def begin_many(ready, state_dir, name):
+    ready.wait()
+    for _number in range(20):
+        Journal(RUN_ID, state_dir).begin("application", "switch", name, {"of": name})
+
+
+def test_changes_announced_at_once_by_several_processes_are_all_there(state_dir):
+    """Hosts that delegate to one host, and tasks that run in the background, share a journal."""
+    ready = FORK.Barrier(4)
+    processes = [FORK.Process(target=begin_many, args=(ready, state_dir, f"thing {number}")) for number in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert len(Journal(RUN_ID, state_dir).steps()) == 80

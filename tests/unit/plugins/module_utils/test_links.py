@@ -50,15 +50,15 @@ def test_a_switch_is_announced_then_renamed_then_durable(root, journal, durabili
 
 def test_undo_brings_back_the_old_target_and_is_idempotent(root, journal):
     links.switch(journal, "application", str(root / "current"), "releases/v1")
-    assert links.revert(journal, "application") == [(str(root / "current"), "releases/v2")]
-    assert links.revert(journal, "application") == []
+    assert links.revert(journal, journal, "application") == [(str(root / "current"), "releases/v2")]
+    assert links.revert(journal, journal, "application") == []
     assert os.readlink(root / "current") == "releases/v2"
 
 
 def test_undo_takes_back_a_switch_that_was_killed_half_way(root, journal):
     journal.begin("application", "switch", "link", {"path": str(root / "current"), "target": "releases/v2"})
     (root / ".current.switch").symlink_to("releases/v1")
-    links.revert(journal, "application")
+    links.revert(journal, journal, "application")
     assert os.readlink(root / "current") == "releases/v2"
     links.switch(journal, "application", str(root / "current"), "releases/v1")
     assert os.readlink(root / "current") == "releases/v1", "the rest of the killed switch was in the way"
@@ -68,13 +68,13 @@ def test_undo_of_several_switches_ends_at_the_first(root, journal):
     (root / "releases" / "v3").mkdir()
     for target in ("releases/v1", "releases/v3"):
         links.switch(journal, "application", str(root / "current"), target)
-    links.revert(journal, "application")
+    links.revert(journal, journal, "application")
     assert os.readlink(root / "current") == "releases/v2"
 
 
 def test_undo_removes_a_link_that_was_not_there(root, journal):
     links.switch(journal, "application", str(root / "fresh"), "releases/v1")
-    links.revert(journal, "application")
+    links.revert(journal, journal, "application")
     assert not os.path.lexists(root / "fresh")
 
 

@@ -48,9 +48,11 @@ def test_a_record_that_cannot_be_read_is_named(tmp_path, text):
     ("states", "chosen"),
     [
         (["success"], 0),
-        (["open", "undone", "switching"], 2),
+        (["undone", "open", "switching"], 2),
         (["failed", "success"], 0),
-        (["open", "undone"], None),
+        (["switched"], 0),
+        (["open", "success"], 0),
+        (["undone", "open"], None),
         ([], None),
     ],
 )
@@ -64,7 +66,10 @@ def test_latest_is_the_newest_run_that_is_in_place(states, chosen):
 
 
 def test_a_run_is_found_by_its_id():
-    assert runs.choose([{"id": FIRST}, {"id": SECOND}], SECOND) == {"id": SECOND}
+    records = [{"id": FIRST, "state": "undone"}, {"id": SECOND, "state": "success"}]
+    assert runs.choose(records, SECOND)["id"] == SECOND
+    with pytest.raises(RollbackError, match=f"not in place. Found: {FIRST} is undone"):
+        runs.choose(records, FIRST)
     with pytest.raises(RollbackError, match="no run with this id"):
         runs.choose([{"id": FIRST}], SECOND)
 
@@ -77,3 +82,76 @@ def test_a_run_under_a_newer_one_is_not_undone():
     assert runs.choose(records, "20261121T100000Z")["id"] == "20261121T100000Z"
     records[0] = {"id": "20261121T110000Z", "state": "failed", "switched": False}
     assert runs.choose(records, "latest")["id"] == "20261121T100000Z"
+
+
+def undo(run_id, reverts, state="success"):
+    return {"id": run_id, "kind": "undo", "reverts": reverts, "state": state}
+
+
+def rollback(run_id, state="success", **fields):
+    return {"id": run_id, "kind": "rollback", "restore_point": "p1", "level": "full", "state": state, **fields}
+
+
+def test_an_undo_is_undone_only_by_name():
+    records = [undo("2", "1"), rollback("1", "undone"), rollback("0")]
+    assert runs.choose(records, "latest")["id"] == "0"
+    assert runs.choose(records, "2")["id"] == "2"
+
+
+def test_an_undo_of_something_newer_does_not_stand_in_the_way_and_another_run_does():
+    assert runs.choose([undo("3", "2"), rollback("2", "undone"), rollback("1")], "1")["id"] == "1"
+    with pytest.raises(RollbackError, match="A newer run is in place"):
+        runs.choose([undo("4", "1"), undo("3", "2"), rollback("2", "undone"), rollback("1", "undone")], "3")
+
+
+@pytest.mark.parametrize("state", ["open", "switching", "failed"])
+def test_an_interrupted_undo_goes_on(state):
+    records = [undo("2", "1", state), rollback("1")]
+    assert runs.choose(records, "1")["id"] == "1"
+    assert runs.interrupted_undo(records, "1")["id"] == "2"
+    assert runs.interrupted_undo([undo("2", "1"), rollback("1", "undone")], "1") == {}
+    assert runs.interrupted_undo(records[1:], "1") == {}
+
+
+@pytest.mark.parametrize("state", ["open", "switching", "switched"])
+def test_a_rollback_with_the_same_aim_goes_on(state):
+    newest = rollback("2", state)
+    assert runs.interrupted_rollback([newest, rollback("1")], "p1", "full") == newest
+    assert runs.resumable([newest]) == newest
+
+
+@pytest.mark.parametrize(
+    "newest",
+    [
+        rollback("2", "switching", restore_point="p2"),
+        rollback("2", "switched", level="partial"),
+        rollback("2", "switching", undoing=True),
+        rollback("2", "failed", switched=True),
+        undo("2", "1", "switching"),
+    ],
+)
+def test_nothing_is_built_on_a_run_that_stopped_half_way(newest):
+    with pytest.raises(RollbackError, match=r"stopped half way.*resume-rollback"):
+        runs.interrupted_rollback([newest, rollback("1")], "p1", "full")
+    assert runs.resumable([newest, rollback("1")]) == newest
+
+
+@pytest.mark.parametrize(
+    "newest", [rollback("2"), rollback("2", "undone"), rollback("2", "failed", switched=False), undo("2", "1")]
+)
+def test_a_settled_run_is_not_continued(newest):
+    assert runs.interrupted_rollback([newest], "p1", "full") == {}
+    with pytest.raises(RollbackError, match=r"No run was interrupted\. Found: the newest, 2"):
+        runs.resumable([newest])
+
+
+def test_what_was_only_staged_for_something_else_is_left_alone():
+    assert runs.interrupted_rollback([rollback("2", "open", restore_point="p2")], "p1", "full") == {}
+    with pytest.raises(RollbackError, match="no run on record"):
+        runs.resumable([])
+
+
+def test_the_rollback_in_force_is_the_newest_that_was_not_undone():
+    records = [undo("3", "2"), rollback("2", "undone"), rollback("1")]
+    assert runs.in_force(records)["id"] == "1"
+    assert runs.in_force(records[:2]) == {}

@@ -29,7 +29,8 @@ def test_the_journal_knows_before_the_first_job_moves(journal, redis):
         return redis(argv)
 
     service_group.set_queue_aside(run, journal, 3, KEYS)
-    assert seen == [{"database": 3, "keys": KEYS, "aside": f"rollback:{journal.run_id}:"}]
+    aside = f"rollback:{journal.run_id}:"
+    assert seen == [{"database": 3, "keys": KEYS, "aside": aside, "other": aside + "undone:"}]
     assert redis.calls[0][:4] == ["redis-cli", "-n", "3", "EVAL"]
     assert redis.calls[0][5:8] == ["2", *KEYS]
     assert journal.steps("services")[0].result == {"moved": 2}
@@ -38,10 +39,10 @@ def test_the_journal_knows_before_the_first_job_moves(journal, redis):
 def test_jobs_come_back_once(journal, redis):
     service_group.set_queue_aside(redis, journal, 0, KEYS)
     redis.calls.clear()
-    service_group.put_queue_back(redis, journal)
+    service_group.put_queue_back(redis, journal, journal)
     assert redis.calls
     redis.calls.clear()
-    service_group.put_queue_back(redis, journal)
+    service_group.put_queue_back(redis, journal, journal)
     assert redis.calls == []
 
 
@@ -52,5 +53,5 @@ def test_what_redis_did_not_do_stays_to_be_undone(journal, redis, answer):
         service_group.set_queue_aside(redis, journal, 0, KEYS)
     assert [step.state for step in journal.to_undo("services")] == ["failed"]
     with pytest.raises(RollbackError, match="Redis did not do"):
-        service_group.put_queue_back(redis, journal)
+        service_group.put_queue_back(redis, journal, journal)
     assert len(journal.to_undo("services")) == 1

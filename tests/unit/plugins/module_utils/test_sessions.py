@@ -172,8 +172,8 @@ def test_restore_keeps_the_broken_one_and_undo_brings_it_back(broken, copy, jour
     kept = os.path.join(journal.directory, "replaced", sessions.COMPONENT)
     assert [tree_digest(os.path.join(kept, name)) for name in leftovers(kept)] == [before]
     assert leftovers(broken.parent) == ["sales"], "the service would take another folder for an account"
-    assert sessions.revert(journal, "sales") is True
-    assert sessions.revert(journal, "sales") is False
+    assert sessions.revert(journal, journal, "sales") is True
+    assert sessions.revert(journal, journal, "sales") is False
     assert tree_digest(str(broken)) == before
     after = os.stat(broken / "creds.json")
     assert (after.st_mode, after.st_uid, after.st_gid) == (status.st_mode, status.st_uid, status.st_gid)
@@ -207,10 +207,10 @@ def test_undo_works_wherever_restore_was_killed(broken, copy, journal, monkeypat
         patch.setattr(shutil, "rmtree", counted(rmtree))
         try:
             sessions.restore(journal, inspect(broken), str(copy))
-            sessions.revert(journal, "sales")
+            sessions.revert(journal, journal, "sales")
         except KeyboardInterrupt:
             pass
-    sessions.revert(journal, "sales")
+    sessions.revert(journal, journal, "sales")
     assert tree_digest(str(broken)) == before
 
 
@@ -218,7 +218,7 @@ def test_undo_takes_away_a_session_that_was_not_there(folder, copy, journal):
     shutil.rmtree(folder)
     sessions.restore(journal, inspect(folder), str(copy))
     assert inspect(folder).valid
-    sessions.revert(journal, "sales")
+    sessions.revert(journal, journal, "sales")
     assert not folder.exists()
     kept = os.path.join(journal.directory, "replaced", sessions.COMPONENT, "sales.undone")
     assert tree_digest(kept) == tree_digest(str(copy))
@@ -232,7 +232,7 @@ def test_restoring_twice_loses_nothing(broken, copy, journal):
     sessions.restore(journal, inspect(broken), str(copy))
     kept = os.path.join(journal.directory, "replaced", sessions.COMPONENT)
     assert [tree_digest(os.path.join(kept, name)) for name in leftovers(kept)] == [first, second]
-    sessions.revert(journal, "sales")
+    sessions.revert(journal, journal, "sales")
     assert tree_digest(str(broken)) == first
 
 

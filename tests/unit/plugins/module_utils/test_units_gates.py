@@ -7,6 +7,7 @@ import os
 import pytest
 from ansible_collections.campaign.rollback.plugins.module_utils import gates, units
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
+from ansible_collections.campaign.rollback.plugins.module_utils.journal import Journal
 
 SHOWN = """MainPID=120
 Id=nginx.service
@@ -56,17 +57,31 @@ def test_draining_ends_when_nothing_is_under_way_and_at_its_time(monkeypatch):
     assert gates.drain("/run/x.sock", 0.05) == 3
 
 
-def test_a_closed_gate_is_visible_to_nginx_and_says_who_closed_it(tmp_path, durability):
+def test_a_closed_gate_is_visible_to_nginx_and_says_who_closed_it(tmp_path, journal, durability):
     flag = str(tmp_path / "closed")
-    gates.close(flag, "20261121T174500Z")
-    assert gates.holder(flag) == "20261121T174500Z"
+    gates.close(journal, flag)
+    assert gates.holder(flag) == journal.run_id
     assert os.stat(flag).st_mode & 0o777 == 0o644
-    assert durability[-1] == ("fsync", str(tmp_path))
-    gates.open_gate(flag)
-    gates.open_gate(flag)
+    assert ("fsync", str(tmp_path)) in durability
+    assert [step.name for step in journal.to_undo("gate")] == [flag]
+    gates.open_gate(journal, journal, flag)
+    gates.open_gate(journal, journal, flag)
     assert gates.holder(flag) == ""
+    assert journal.to_undo("gate") == []
 
 
-def test_a_gate_that_nginx_does_not_look_for_is_not_closed(tmp_path):
+def test_an_undo_opens_the_gate_that_a_killed_run_left_closed(tmp_path, state_dir, journal):
+    flag = str(tmp_path / "closed")
+    gates.close(journal, flag)
+    undo = Journal("20261121T180000Z", state_dir)
+    gates.close(undo, flag)
+    assert gates.holder(flag) == undo.run_id
+    gates.open_gate(journal, undo, flag)
+    assert gates.holder(flag) == ""
+    assert journal.to_undo("gate") == undo.to_undo("gate") == []
+
+
+def test_a_gate_that_nginx_does_not_look_for_is_not_closed(tmp_path, journal):
     with pytest.raises(RollbackError, match="no directory"):
-        gates.close(str(tmp_path / "none" / "closed"), "20261121T174500Z")
+        gates.close(journal, str(tmp_path / "none" / "closed"))
+    assert journal.steps() == []

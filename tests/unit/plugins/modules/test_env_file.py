@@ -99,9 +99,13 @@ def test_capture_makes_a_private_copy_once(arguments, run, untouched, tmp_path):
         ({"digest": "0" * 64}, "not the one that was captured"),
         ({"copy": "/nowhere/copy"}, "is missing"),
         ({"path": "/nowhere/.env"}, "is missing"),
-        ({"run_id": "../x"}, "run id"),
     ],
 )
 def test_what_cannot_be_done_is_refused(arguments, run, untouched, check, wrong, message):
     with untouched():
         assert message in run({**arguments, **wrong}, check=check, fails=True)["msg"]
+
+
+def test_a_run_that_cannot_be_named_replaces_nothing(arguments, run, untouched):
+    with untouched():
+        assert "run id" in run({**arguments, "run_id": "../x"}, fails=True)["msg"]

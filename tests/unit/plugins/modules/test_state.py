@@ -81,11 +81,11 @@ def test_run_record_is_laid_over(run_module, state_dir, untouched):
     with untouched():
         assert run_module("run_record", arguments)["changed"] is False
     run_module("run_record", {**arguments, "fields": {"state": "success"}})
-    found = run_module("run_record_info", {"run": "latest", "state_dir": state_dir})
+    found = run_module("run_record_info", {"purpose": "undo", "state_dir": state_dir})
     assert found["chosen"] == {"id": RUN_ID, "state": "success", "reason": "test"}
     assert found["records"] == [found["chosen"]]
-    assert run_module("run_record_info", {"state_dir": state_dir})["chosen"] is None
-    run_module("run_record_info", {"run": "20261121T000000Z", "state_dir": state_dir}, fails=True)
+    assert run_module("run_record_info", {"state_dir": state_dir})["chosen"] == {}
+    run_module("run_record_info", {"purpose": "undo", "run": "20261121T000000Z", "state_dir": state_dir}, fails=True)
     run_module("run_record", {**arguments, "fields": {"state": "splendid"}}, fails=True)
 
 

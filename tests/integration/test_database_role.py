@@ -1,0 +1,92 @@
+"""The role database on this host against the private server: check mode, staging in the background, resume, undo."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from ansible_collections.campaign.rollback.plugins.module_utils.database import (
+    existing_schemas,
+    read_tables,
+    schema_info,
+)
+from conftest import ROOT, RUN_ID
+
+SHADOW, ATTIC = f"blazz__shadow_{RUN_ID}", f"blazz__attic_{RUN_ID}"
+
+
+@pytest.fixture
+def play(server, tmp_path):
+    """Run entry points of the role, one after the other; returns what ansible-playbook printed."""
+
+    def run(*verbs, check=False, fails=False, **given):
+        state = str(tmp_path / "state")
+        given.update(
+            run_id=RUN_ID,
+            database_schema="blazz",
+            database_login_unix_socket=server.socket,
+            database_run_directory=f"{state}/runs/{RUN_ID}",
+            run_state_dir=state,
+            ansible_python_interpreter=sys.executable,
+            ansible_async_dir=str(tmp_path / "async"),
+        )
+        book = {
+            "hosts": "localhost",
+            "connection": "local",
+            "gather_facts": False,
+            "vars": given,
+            "module_defaults": {
+                f"campaign.rollback.database_{name}": {"state_dir": state} for name in ("swap", "load", "dump")
+            },
+            "tasks": [{"include_role": {"name": "campaign.rollback.database", "tasks_from": verb}} for verb in verbs],
+        }
+        path = tmp_path / "play.yml"
+        path.write_text(json.dumps([book]))
+        command = ["ansible-playbook", "-i", "localhost,", str(path), "--diff", *(["--check"] if check else [])]
+        environment = dict(os.environ, ANSIBLE_CONFIG=str(ROOT / "ansible.cfg"), ANSIBLE_FORCE_COLOR="0")
+        process = subprocess.run(
+            command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        assert bool(process.returncode) is fails, process.stdout
+        return process.stdout
+
+    return run
+
+
+@pytest.fixture
+def target(server, db, fill, tmp_path):
+    """What the manifest says of a backup; the live schema has moved on since."""
+    found = schema_info(db, fill())
+    dump = server.dump("blazz", tmp_path / "v1.sql.zst")
+    db.run("CREATE TABLE blazz.newer (id INT)")
+    files = [{"path": dump.path, "sha256": dump.sha256, "bytes": dump.bytes}]
+    return {"files": files, "tables": found["tables"], "migrations": found["migrations"]}
+
+
+def test_check_mode_shows_the_swap_and_changes_nothing(db, target, play, tmp_path):
+    for tables in (target["tables"], {}):
+        shown = play("assess", "stage", "switch", check=True, database_target=dict(target, tables=tables))
+        assert f"+blazz__attic_{RUN_ID}: campaign_logs, campaigns, migrations, newer, sessions" in shown
+    assert existing_schemas(db, ["blazz", SHADOW, ATTIC]) == {"blazz"}
+    assert not (tmp_path / "state" / "runs").exists()
+    db.run("CREATE VIEW blazz.v AS SELECT 1")
+    assert "views in blazz" in play("stage", check=True, fails=True, database_target=target)
+
+
+def test_staged_switched_continued_and_undone(db, target, play):
+    play("stage", database_target=target)
+    assert set(read_tables(db, [SHADOW])[SHADOW]) == set(target["tables"])
+    play("stage", "switch", database_target=target, database_resumed=True)
+    swapped = read_tables(db, ["blazz", ATTIC])
+    assert "newer" in swapped[ATTIC]
+    # A run that has swapped stages and switches again without doing anything, even if its backup is gone by now.
+    gone = dict(target, files=[{"path": "/gone.sql", "sha256": "", "bytes": 0}])
+    play("stage", "switch", database_target=gone, database_resumed=True)
+    assert read_tables(db, ["blazz", ATTIC]) == swapped
+    assert read_tables(db, [SHADOW])[SHADOW] == {}
+    play("undo", run_reverts=RUN_ID, database_run_id="20261121T180000Z")
+    assert "newer" in read_tables(db, ["blazz"])["blazz"]
+    assert not existing_schemas(db, [SHADOW])
