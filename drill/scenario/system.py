@@ -10,6 +10,7 @@ from typing import Any
 
 import ansible_runner
 import httpx
+import leaks
 import pymysql
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -32,10 +33,12 @@ class System:
         return (self.state / "secrets" / name).read_text().strip()
 
     def leaks(self, directory: pathlib.Path) -> list[str]:
-        """Files below ``directory`` that hold a secret of this system."""
-        secrets = [path.read_bytes().strip() for path in (self.state / "secrets").iterdir()]
-        files = [path for path in directory.rglob("*") if path.is_file()]
-        return [str(path) for path in files if any(secret in path.read_bytes() for secret in secrets)]
+        """Files below ``directory`` that hold a secret of this system, with what was found."""
+        secrets = self.state / "secrets"
+        detector = leaks.Detector(leaks.secrets_in(secrets))
+        # What was written before the secrets were made cannot hold them.
+        born = min(path.stat().st_mtime for path in secrets.iterdir())
+        return [f"{path}: {found}" for path, found in detector.find_in_files(directory, born).items()]
 
     def play(self, playbook: str, extra: dict[str, str] | None = None, artifacts: pathlib.Path | None = None) -> Any:
         """Run a playbook through ansible-runner; returns the runner with ``rc`` and ``events``."""

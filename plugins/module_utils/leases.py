@@ -95,6 +95,22 @@ def refuse_held(lease: Lease, run_id: str, process: dict[str, Any], state_dir: s
         )
 
 
+def following(
+    lease: Lease, now: float, run_id: str, owner: str, purpose: str, expiry_s: int, process: dict[str, Any]
+) -> Lease:
+    """The lease that comes after ``lease``."""
+    return {
+        "run_id": run_id,
+        "owner": owner,
+        "purpose": purpose,
+        "process": process,
+        "fencing": lease.get("fencing", 0) + 1,
+        "acquired_at": now,
+        "expires_at": now + expiry_s,
+        "ended": "",
+    }
+
+
 def acquire(
     state_dir: str,
     run_id: str,
@@ -117,16 +133,7 @@ def acquire(
             refuse_held(lease, run_id, process, state_dir)
         if held and is_own(lease, run_id, process):
             return _write(state_dir, {**lease, "expires_at": now + expiry_s}, "refreshed", owner)
-        taken = {
-            "run_id": run_id,
-            "owner": owner,
-            "purpose": purpose,
-            "process": process,
-            "fencing": lease.get("fencing", 0) + 1,
-            "acquired_at": now,
-            "expires_at": now + expiry_s,
-            "ended": "",
-        }
+        taken = following(lease, now, run_id, owner, purpose, expiry_s, process)
         return _write(state_dir, taken, "taken over" if held else "acquired", owner)
 
 

@@ -125,9 +125,14 @@ def act(params):
 
 
 def rehearse(params, before):
-    """In check mode: refuse what would be refused."""
-    if params["state"] == "acquired" and before.get("fencing") != params["dead"]:
-        leases.refuse_held(before, params["run_id"], params["process"], params["state_dir"])
+    """In check mode: refuse what would be refused, and say what the lease would be."""
+    if params["state"] == "acquired":
+        if before.get("fencing") != params["dead"]:
+            leases.refuse_held(before, params["run_id"], params["process"], params["state_dir"])
+        names = ("run_id", "owner", "purpose", "expiry_s", "process")
+        return leases.following(before, time.time(), **{name: params[name] for name in names})
+    if params["state"] in ("released", "broken") and before:
+        return {**before, "ended": params["state"]}
     return before
 
 
@@ -164,7 +169,7 @@ def main() -> None:
     now = time.time()
     texts = [leases.describe(lease) if leases.is_held(lease, now) else "nobody" for lease in (before, after)]
     module.exit_json(
-        changed=params["state"] != "read" and (module.check_mode or before != after),
+        changed=before != after,
         lease=after,
         held=leases.is_held(after, now),
         holder=leases.describe(after) if leases.is_held(after, now) else "",

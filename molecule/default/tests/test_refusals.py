@@ -17,7 +17,8 @@ STATE = "/var/lib/rollback"
 
 #: Files, links and owners of everything a rollback may touch, and the processes that serve.
 DIGEST = (
-    "find /srv/campaign /etc/nginx /var/lib/rollback -path '*/storage/*' -prune -o"
+    # The lease is bookkeeping: who wants to act takes it before he is refused, and gives it back.
+    "find /srv/campaign /etc/nginx /var/lib/rollback/*/ -path '*/storage/*' -prune -o"
     " -printf '%p %l %u %g %m %s %T@\\n' 2>/dev/null | sort;"
     # The WhatsApp service saves its sessions all the time, so their contents say nothing.
     " find /var/lib/whatsapp -printf '%p %l %u %g %m\\n' 2>/dev/null | sort;"
