@@ -1,3 +1,4 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Lookup of the controller process that a run is."""
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ options:
     description: Identities as this lookup returned them; none asks for one's own.
     type: list
     elements: dict
+author:
+  - campaign.rollback engineers (@campaign)
 """
 
 EXAMPLES = r"""

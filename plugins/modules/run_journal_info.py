@@ -9,8 +9,15 @@ short_description: Read what a run changed on this host
 description:
   - Lists the changes that a run announced in its journal on this host, each with the state it is in.
 version_added: 0.1.0
-extends_documentation_fragment:
-  - campaign.rollback.run
+options:
+  run_id:
+    description: Run whose journal is read.
+    type: str
+    required: true
+  state_dir:
+    description: Directory that keeps journals and restore points on this host.
+    type: path
+    default: /var/lib/rollback
 attributes:
   check_mode:
     description: Reads only.

@@ -14,13 +14,12 @@ from ansible_collections.campaign.rollback.plugins.module_utils.database_load im
     differences,
     is_expendable,
 )
+from ansible_collections.campaign.rollback.plugins.module_utils.database_merge import merge_sql, parents_first
 from ansible_collections.campaign.rollback.plugins.module_utils.database_swap import (
     Carry,
     Plan,
     auto_increments,
     carry_sql,
-    merge_sql,
-    parents_first,
     refusals,
     restored_name,
 )
