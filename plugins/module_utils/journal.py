@@ -144,9 +144,9 @@ class Journal:
         """The announced change stopped half way; it still has to be undone."""
         self._record(seq, "failed", result={"error": error})
 
-    def undone(self, seq: int) -> None:
+    def undone(self, seq: int, **result: Any) -> None:
         """The change was put back."""
-        self._record(seq, "undone", result={})
+        self._record(seq, "undone", result=result)
 
     def acting(self) -> contextlib.AbstractContextManager[None]:
         """Everything that changes this host for the run happens inside this; see fences."""
@@ -187,22 +187,22 @@ class Journal:
             except BaseException as error:
                 by.failed(seq, str(error))
                 raise
-        self._mark(step.seq, in_force=False)
+        self._mark(step.seq, in_force=False, result=result)
         if by.run_id != self.run_id:
             by.done(seq, **result)
 
-    def _mark(self, seq: int, in_force: bool) -> None:
+    def _mark(self, seq: int, in_force: bool, result: dict[str, Any]) -> None:
         """Say whether a change is in force; then what it had put back is not, and so on to the end of the chain.
 
         The far end first, so that an interrupted marking is found and repeated.
         """
         origin = next((step.undo.get("reverts") for step in self.steps() if step.seq == seq), None)
         if origin:
-            Journal(origin["run"], self.state_dir, self.fencing)._mark(origin["seq"], not in_force)
+            Journal(origin["run"], self.state_dir, self.fencing)._mark(origin["seq"], not in_force, {})
         if in_force:
-            self.done(seq)
+            self.done(seq, **result)
         else:
-            self.undone(seq)
+            self.undone(seq, **result)
 
     def steps(self, component: str | None = None) -> list[Step]:
         """Every announced change in order, each with its latest state."""

@@ -167,6 +167,18 @@ def release(state_dir: str, fencing: int) -> Lease:
         return _write(state_dir, {**lease, "ended": "released"}, "released", lease["owner"])
 
 
+def refuse_other(lease: Lease, run_id: str) -> None:
+    """Raise unless ``run_id`` holds the lease."""
+    held = is_held(lease, time.time())
+    if not held or lease["run_id"] != run_id:
+        raise RollbackError(
+            "This run does not hold the lease",
+            found=describe(lease) if held else "nobody holds it",
+            where="rollback_break_lease",
+            next_step="ansible-playbook playbooks/hold-lease.yml",
+        )
+
+
 def break_by_hand(state_dir: str, run_id: str, by: str) -> Lease:
     """End the lease of ``run_id`` although its holder did not; its process stops before its next change.
 
@@ -174,11 +186,5 @@ def break_by_hand(state_dir: str, run_id: str, by: str) -> Lease:
     """
     with locked(state_dir):
         lease = read(state_dir)
-        if not is_held(lease, time.time()) or lease["run_id"] != run_id:
-            raise RollbackError(
-                "This run does not hold the lease",
-                found=describe(lease) if is_held(lease, time.time()) else "nobody holds it",
-                where="rollback_break_lease",
-                next_step="ansible-playbook playbooks/hold-lease.yml",
-            )
+        refuse_other(lease, run_id)
         return _write(state_dir, {**lease, "ended": "broken"}, "broken", by)

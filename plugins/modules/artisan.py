@@ -124,13 +124,17 @@ def lent(environment, path, user):
         yield []
         return
     borrowed = os.path.join(path, ".env.rollback")
-    owner = pwd.getpwnam(user)
-    with open(environment, "rb") as stream:
-        write_atomically(borrowed, stream.read(), 0o400, (owner.pw_uid, owner.pw_gid))
+    try:
+        owner = pwd.getpwnam(user)
+    except KeyError:
+        raise RollbackError("The user who runs artisan does not exist", found=user, where="user") from None
+    text = read(environment).encode("utf-8", "surrogateescape")
+    write_atomically(borrowed, text, 0o400, (owner.pw_uid, owner.pw_gid))
     try:
         yield ["--env=rollback"]
     finally:
-        os.unlink(borrowed)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(borrowed)
 
 
 def without_values(text):

@@ -131,6 +131,8 @@ def rehearse(params, before):
             leases.refuse_held(before, params["run_id"], params["process"], params["state_dir"])
         names = ("run_id", "owner", "purpose", "expiry_s", "process")
         return leases.following(before, time.time(), **{name: params[name] for name in names})
+    if params["state"] == "broken":
+        leases.refuse_other(before, params["run_id"])
     if params["state"] in ("released", "broken") and before:
         return {**before, "ended": params["state"]}
     return before

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import tempfile
+
 import pytest
 from ansible_collections.campaign.rollback.plugins.filter import run
-from hypothesis import given
+from ansible_collections.campaign.rollback.plugins.module_utils import runs
+from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
+from ansible_collections.campaign.rollback.plugins.module_utils.journal import Journal
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 FILTERS = run.FilterModule().filters()
@@ -74,6 +80,192 @@ def test_a_plan_has_a_row_for_every_component_and_host_even_without_an_answer():
         ("application", "web2", False),
     ]
     assert all(row["can"] or row["reason"] for row in rows)
+
+
+def test_a_plan_says_until_when_a_component_can_be_undone():
+    hosts = everywhere(run_host_components=["application", "database"])
+    hosts["web1"]["application_assessment"] = {"can": True, "reversible": "releases are kept"}
+    hosts["web2"]["application_assessment"] = {"can": True}
+    rows = run.run_plan(HOSTS, hosts, ["application"])
+    column = "reversible until"
+    assert [(row["host"], row[column]) for row in rows] == [("web1", "releases are kept"), ("web2", ""), ("data1", "")]
+    assert run.run_table(rows[:1], ["host", column])[1].split("  ")[-1] == "releases are kept"
+
+
+def test_what_the_preflight_found_is_one_sentence_each_with_its_host():
+    hosts = {
+        "web1": {"run_preflight": {"problems": ["no room", "no sh"]}},
+        "web2": {"run_preflight": {"problems": []}},
+        "data1": {"run_preflight": {"problems": ["no room"]}},
+        "hub": {"run_preflight": {"problems": ["not asked for"]}},
+    }
+    assert run.run_preflight_problems(HOSTS, hosts) == ["web1: no room", "web1: no sh", "data1: no room"]
+
+
+@pytest.mark.parametrize("answer", [{}, {"run_preflight": {}}, {"run_preflight": None}, {"run_preflight": {"rc": 1}}])
+def test_a_host_whose_preflight_did_not_answer_is_no_problem_of_the_preflight(answer):
+    """It is among the failures, where it is named once."""
+    assert run.run_preflight_problems(["web1"], {"web1": answer}) == []
+
+
+BEGAN, DEADLINE = 1000.0, 1900.0
+
+
+def project(progress, now):
+    return run.run_projection(json.dumps(progress), BEGAN, now, DEADLINE)
+
+
+def test_a_job_that_reports_is_projected_to_its_end():
+    found = project({"done": 25, "total": 100}, BEGAN + 100)
+    assert (found["finish"], found["breach"]) == (BEGAN + 400, False)
+    assert found["text"] == "25% done, about 300 s to go, 800 s are left of the budget"
+
+
+def test_a_job_that_will_not_fit_is_told_long_before_the_deadline():
+    found = project({"done": 1, "total": 100}, BEGAN + 10)
+    assert (found["finish"], found["breach"]) == (BEGAN + 1000, True)
+    assert "will NOT fit" in found["text"]
+    assert "890 s are left" in found["text"]
+
+
+def test_a_job_that_ends_at_the_deadline_fits():
+    assert project({"done": 1, "total": 9}, BEGAN + 100)["breach"] is False
+
+
+def test_a_job_that_is_done_fits_whenever_it_is_looked_at():
+    found = project({"done": 7, "total": 7}, DEADLINE - 1)
+    assert (found["finish"], found["breach"]) == (DEADLINE - 1, False)
+    assert "100% done, about 0 s to go" in found["text"]
+
+
+UNKNOWN = ["", "{", "[]", "null", "7", "{}", '{"done": 1}', '{"done": 1, "total": 0}', '{"done": 0, "total": 9}']
+
+
+@pytest.mark.parametrize("progress", [*UNKNOWN, '{"done": null, "total": 9}', '{"done": "1", "total": 9}'])
+def test_a_job_without_progress_breaches_only_when_the_deadline_is_over(progress):
+    for now, breach in ((DEADLINE, False), (DEADLINE + 1, True)):
+        found = run.run_projection(progress, BEGAN, now, DEADLINE)
+        assert (found["breach"], found["finish"]) == (breach, 0)
+        left = f"{DEADLINE - now:.0f} s are left of the budget"
+        assert found["text"] == f"under way since {now - BEGAN:.0f} s, {left}"
+
+
+AMOUNTS = st.integers(1, 10**6)
+
+
+@given(AMOUNTS, AMOUNTS, st.floats(0.1, 10**6))
+def test_at_an_even_speed_every_look_projects_the_same_end(one, other, seconds):
+    done, total = sorted((one, other))
+    finish = BEGAN + seconds
+    found = project({"done": done, "total": total}, BEGAN + seconds * done / total)
+    assert found["finish"] == pytest.approx(finish)
+    assert found["breach"] is (found["finish"] > DEADLINE)
+    assert ("NOT" in found["text"]) is found["breach"]
+
+
+def record(run_id, state="success", **fields):
+    return {"id": run_id, "kind": "undo" if fields.get("reverts") else "rollback", "state": state, **fields}
+
+
+def test_an_undo_leaves_the_undone_run_undone_and_what_that_had_undone_as_it_was():
+    records = [
+        record("4", reverts="3", reverted_state="success"),
+        record("3", reverts="2", reverted_state="failed"),
+        record("2", reverts="1", reverted_state="switched"),
+        record("1", reverts=""),
+        record("0"),
+    ]
+    assert run.run_chain(records, "1") == [{"id": "1", "state": "undone"}]
+    assert run.run_chain(records, "2") == [{"id": "1", "state": "switched"}, {"id": "2", "state": "undone"}]
+    assert run.run_chain(records, "4") == [
+        {"id": "1", "state": "switched"},
+        {"id": "2", "state": "undone"},
+        {"id": "3", "state": "success"},
+        {"id": "4", "state": "undone"},
+    ]
+    assert run.run_chain(list(reversed(records)), "4") == run.run_chain(records, "4"), "records come in any order"
+
+
+@pytest.mark.parametrize("reverted_state", [{}, {"reverted_state": ""}])
+def test_an_undo_that_does_not_say_what_it_undid_had_undone_a_finished_run(reverted_state):
+    chain = run.run_chain([record("2", reverts="1", **reverted_state), record("1", "undone")], "2")
+    assert chain == [{"id": "1", "state": "success"}, {"id": "2", "state": "undone"}]
+
+
+@pytest.mark.parametrize("undone", ["", "9"])
+def test_without_a_run_there_is_no_chain(undone):
+    assert run.run_chain([record("1", reverts="")], undone) == []
+    assert run.run_chain([], undone) == []
+
+
+def test_a_chain_ends_where_its_records_do():
+    assert run.run_chain([record("3", reverts="2")], "3") == [{"id": "3", "state": "undone"}]
+
+
+class System:
+    """A system with one value that runs change and put back, with real journals; the records are kept by run_chain."""
+
+    def __init__(self, state_dir):
+        self.state_dir, self.value, self.records, self.before = state_dir, "", [], {}
+
+    def next_id(self):
+        return f"20261121T1745{len(self.records):02d}Z"
+
+    def journal(self, run_id):
+        return Journal(run_id, self.state_dir)
+
+    def roll_back(self, state):
+        run_id = self.next_id()
+        with self.journal(run_id).step("application", "switch", "value", {"value": self.value}):
+            self.before[run_id], self.value = self.value, run_id
+        self.records.insert(0, record(run_id, state, reverts=""))
+
+    def undo(self, chosen):
+        run_id, journal = self.next_id(), self.journal(chosen["id"])
+        self.before[run_id] = self.value
+        for step in journal.to_undo("application"):
+            with journal.reverting(step, self.journal(run_id), {"value": self.value}):
+                self.value = step.undo["value"]
+        chain = {end["id"]: end["state"] for end in run.run_chain(self.records, chosen["id"])}
+        undo = record(run_id, reverts=chosen["id"], reverted_state=chosen["state"])
+        self.records = [undo] + [{**known, "state": chain.get(known["id"], known["state"])} for known in self.records]
+
+    def undoable(self):
+        """Runs that the collection would undo now."""
+        found = []
+        for known in self.records:
+            try:
+                found.append(runs.choose(self.records, known["id"]))
+            except RollbackError:
+                continue
+        return found
+
+
+ENDED = ("success", "switched", "failed")
+MOVES = st.one_of(st.sampled_from(ENDED), st.integers(0, 9))
+
+
+@settings(max_examples=60)
+@given(st.lists(MOVES, max_size=12))
+def test_the_records_say_of_every_run_what_replaying_all_undos_says(moves):
+    with tempfile.TemporaryDirectory() as state_dir:
+        system, ended = System(state_dir), {}
+        for move in moves:
+            undoable = system.undoable()
+            if isinstance(move, str):
+                system.roll_back(move)
+                ended[system.records[0]["id"]] = move
+            elif undoable:
+                chosen = undoable[move % len(undoable)]
+                system.undo(chosen)
+                ended[system.records[0]["id"]] = "success"
+                assert system.value == system.before[chosen["id"]]
+        for known in system.records:
+            (step,) = system.journal(known["id"]).steps()
+            in_force = step.state != "undone"
+            assert known["state"] == (ended[known["id"]] if in_force else "undone"), known["id"]
+        rollbacks = [known for known in system.records if known["kind"] == "rollback" and known["state"] != "undone"]
+        assert system.value == (rollbacks[0]["id"] if rollbacks else "")
 
 
 def test_refusals_name_every_reason_and_a_failed_host_once():

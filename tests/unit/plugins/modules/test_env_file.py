@@ -6,8 +6,9 @@ import json
 import os
 
 import pytest
+from ansible_collections.campaign.rollback.plugins.module_utils.journal import Journal
 
-RUN_ID = "20261121T174500Z"
+RUN_ID, UNDO, REDO = "20261121T174500Z", "20261121T180000Z", "20261121T183000Z"
 CANARY = "canary-7f3a"
 LIVE = f"""APP_KEY=base64:{CANARY}-live=
 DB_PASSWORD="{CANARY} # quoted"
@@ -46,9 +47,14 @@ def run(run_module, capfd):
     return run_env_file
 
 
-def journal_text(state_dir):
-    with open(os.path.join(state_dir, "runs", RUN_ID, "journal.jsonl"), encoding="utf-8") as stream:
+def journal_text(state_dir, run_id=RUN_ID):
+    with open(os.path.join(state_dir, "runs", run_id, "journal.jsonl"), encoding="utf-8") as stream:
         return stream.read()
+
+
+def states(state_dir):
+    """How the change stands in the journal of each run."""
+    return [[step.state for step in Journal(run_id, state_dir).steps()] for run_id in (RUN_ID, UNDO, REDO)]
 
 
 def test_restore_and_back(arguments, run, untouched, tmp_path, state_dir):
@@ -75,6 +81,44 @@ def test_restore_and_back(arguments, run, untouched, tmp_path, state_dir):
     assert back["changed"] is True
     assert (tmp_path / ".env").read_text() == LIVE
     assert run({**arguments, "state": "reverted"})["changed"] is False
+
+
+def test_an_undo_by_another_run_can_be_undone(arguments, run, untouched, tmp_path, state_dir):
+    run(arguments)
+    edited = WANTED + f"BY_HAND={CANARY}\n"
+    (tmp_path / ".env").write_text(edited)
+    undo = {**arguments, "state": "reverted", "run_id": UNDO, "reverts": RUN_ID}
+    with untouched():
+        assert run({**undo, "reverts": None})["changed"] is False, "that run changed nothing itself"
+        predicted = run(undo, check=True)
+    assert run(undo) == predicted
+    assert predicted["difference"]["removed"] == ["BY_HAND", "NEW_KEY"]
+    assert (tmp_path / ".env").read_text() == LIVE
+    (announced,) = Journal(UNDO, state_dir).steps()
+    assert (announced.verb, announced.undo["reverts"]) == ("undo", {"run": RUN_ID, "seq": 1})
+    assert announced.undo["source"].startswith(os.path.join(state_dir, "runs", UNDO))
+    assert states(state_dir) == [["undone"], ["done"], []]
+    assert run(undo)["changed"] is False
+    redo = {**undo, "run_id": REDO, "reverts": UNDO}
+    with untouched():
+        predicted = run(redo, check=True)
+    assert run(redo) == predicted
+    assert (tmp_path / ".env").read_text() == edited, "what was live when it was undone"
+    assert states(state_dir) == [["done"], ["undone"], ["done"]]
+    assert run({**undo, "run_id": RUN_ID, "reverts": None})["changed"] is True
+    assert (tmp_path / ".env").read_text() == LIVE
+    assert all(CANARY not in journal_text(state_dir, run_id) for run_id in (RUN_ID, UNDO, REDO))
+
+
+def test_an_undo_by_another_run_is_on_record_before_it_changes_anything(arguments, run, state_dir, durability):
+    run(arguments)
+    durability.clear()
+    run({**arguments, "state": "reverted", "run_id": UNDO, "reverts": RUN_ID})
+    replaced = next(index for index, event in enumerate(durability) if event[-1] == arguments["path"])
+    kept = next(index for index, event in enumerate(durability) if event[0] == "rename" and "/replaced/" in event[2])
+    announced = durability.index(("fsync", Journal(UNDO, state_dir).path))
+    assert kept < announced < replaced
+    assert durability.index(("fsync", Journal(RUN_ID, state_dir).path)) > replaced
 
 
 def test_capture_makes_a_private_copy_once(arguments, run, untouched, tmp_path):

@@ -9,8 +9,9 @@ import subprocess
 import sys
 
 import pytest
+from ansible_collections.campaign.rollback.plugins.module_utils.journal import Journal
 
-RUN_ID = "20261121T174500Z"
+RUN_ID, UNDO, REDO = "20261121T174500Z", "20261121T180000Z", "20261121T183000Z"
 ROOT = pathlib.Path(__file__).parents[4]
 
 
@@ -49,6 +50,64 @@ def test_switch_and_back(arguments, run_module, untouched):
     assert back["links"] == [{**link, "before": "releases/v1", "after": "releases/v2"}]
     assert os.readlink(arguments["path"]) == "releases/v2"
     assert run_module("path_switch", reverted(arguments))["changed"] is False
+
+
+def undone(arguments, by, reverts):
+    """Arguments with which the run ``by`` puts back what the run ``reverts`` did."""
+    return {**reverted(arguments), "run_id": by, "reverts": reverts}
+
+
+def states(arguments):
+    """How the changes stand in the journal of each run."""
+    journals = [Journal(run_id, arguments["state_dir"]) for run_id in (RUN_ID, UNDO, REDO)]
+    return [[step.state for step in journal.steps()] for journal in journals]
+
+
+@pytest.mark.parametrize("name", ["current", "fresh"], ids=["a link", "a link that was not there"])
+def test_an_undo_by_another_run_can_be_undone(arguments, run_module, untouched, tmp_path, name):
+    arguments["path"] = str(tmp_path / name)
+    before = os.readlink(arguments["path"]) if os.path.lexists(arguments["path"]) else None
+    run_module("path_switch", arguments)
+    undo, redo = undone(arguments, UNDO, RUN_ID), undone(arguments, REDO, UNDO)
+    with untouched():
+        predicted = run_module("path_switch", undo, check=True)
+    assert run_module("path_switch", undone(arguments, UNDO, None))["changed"] is False, "it changed nothing itself"
+    assert run_module("path_switch", undo) == predicted
+    assert predicted["links"] == [{"path": arguments["path"], "before": "releases/v1", "after": before}]
+    assert (os.readlink(arguments["path"]) if os.path.lexists(arguments["path"]) else None) == before
+    (announced,) = Journal(UNDO, arguments["state_dir"]).steps()
+    assert announced.verb == "undo"
+    way_back = {"path": arguments["path"], "target": "releases/v1", "reverts": {"run": RUN_ID, "seq": 1}}
+    assert announced.undo == way_back
+    assert states(arguments) == [["undone"], ["done"], []]
+    assert run_module("path_switch", undo)["changed"] is False
+    with untouched():
+        predicted = run_module("path_switch", redo, check=True)
+    assert run_module("path_switch", redo) == predicted
+    assert os.readlink(arguments["path"]) == "releases/v1"
+    assert states(arguments) == [["done"], ["undone"], ["done"]]
+    assert run_module("path_switch", undone(arguments, RUN_ID, None))["changed"] is True
+    assert (os.readlink(arguments["path"]) if os.path.lexists(arguments["path"]) else None) == before
+
+
+def test_an_undo_by_another_run_is_on_record_before_it_changes_anything(arguments, run_module, durability):
+    run_module("path_switch", arguments)
+    durability.clear()
+    run_module("path_switch", undone(arguments, UNDO, RUN_ID))
+    replaced = next(index for index, event in enumerate(durability) if event[-1] == arguments["path"])
+    assert ("fsync", Journal(UNDO, arguments["state_dir"]).path) in durability[:replaced]
+    assert durability.index(("fsync", Journal(RUN_ID, arguments["state_dir"]).path)) > replaced
+
+
+def test_several_switches_are_undone_and_redone_by_other_runs_as_one(arguments, run_module, tmp_path):
+    (tmp_path / "releases" / "v3").mkdir()
+    for target in ("releases/v1", "releases/v3"):
+        run_module("path_switch", {**arguments, "target": target})
+    run_module("path_switch", undone(arguments, UNDO, RUN_ID))
+    assert os.readlink(arguments["path"]) == "releases/v2"
+    run_module("path_switch", undone(arguments, REDO, UNDO))
+    assert os.readlink(arguments["path"]) == "releases/v3"
+    assert states(arguments) == [["done", "done"], ["undone", "undone"], ["done", "done"]]
 
 
 @pytest.mark.parametrize("check", [True, False])

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 
 import pytest
+from ansible_collections.campaign.rollback.plugins.module_utils.files import tree_digest
+from ansible_collections.campaign.rollback.plugins.module_utils.journal import Journal
 
-RUN_ID = "20261121T174500Z"
+RUN_ID, UNDO, REDO = "20261121T174500Z", "20261121T180000Z", "20261121T183000Z"
 CANARY = "canary-7f3a"
 LINKED = {"me": {"id": "1@s"}, "registrationId": 7, "noiseKey": {"private": CANARY}, "signedIdentityKey": {"k": CANARY}}
 
@@ -79,6 +82,67 @@ def test_capture_restore_and_back(arguments, run, untouched, tmp_path):
     assert creds.read_text() == "{"
     with untouched():
         assert run(arguments, "reverted")["changed"] is False
+
+
+def digest(folder):
+    return tree_digest(str(folder)) if folder.exists() else None
+
+
+def states(state_dir):
+    """How the change stands in the journal of each run."""
+    return [[step.state for step in Journal(run_id, state_dir).steps()] for run_id in (RUN_ID, UNDO, REDO)]
+
+
+@pytest.mark.parametrize("missing", [False, True], ids=["a broken folder", "a folder that was not there"])
+def test_an_undo_by_another_run_can_be_undone(arguments, run, untouched, tmp_path, state_dir, missing):
+    sales = tmp_path / "sessions" / "sales"
+    run(arguments, "captured")
+    shutil.rmtree(sales)
+    if not missing:
+        sales.mkdir()
+        (sales / "creds.json").write_text("{")
+    before = digest(sales)
+    run(arguments, "restored")
+    (sales / "session.json").write_text('{"written": "since"}')
+    used = digest(sales)
+    undo = {**arguments, "run_id": UNDO, "reverts": RUN_ID}
+    with untouched():
+        assert run({**undo, "reverts": None}, "reverted")["changed"] is False, "that run changed nothing itself"
+        predicted = run(undo, "reverted", check=True)
+    assert run(undo, "reverted") == predicted
+    assert predicted["replaced"] == ["sales"]
+    assert digest(sales) == before
+    (announced,) = Journal(UNDO, state_dir).steps()
+    assert (announced.verb, announced.name) == ("undo", "sales")
+    assert announced.undo["reverts"] == {"run": RUN_ID, "seq": 1}
+    assert announced.undo["kept"].startswith(os.path.join(state_dir, "runs", UNDO))
+    assert states(state_dir) == [["undone"], ["done"], []]
+    redo = {**arguments, "run_id": REDO, "reverts": UNDO}
+    with untouched():
+        assert run(undo, "reverted")["changed"] is False
+        predicted = run(redo, "reverted", check=True)
+    assert run(redo, "reverted") == predicted
+    assert digest(sales) == used, "with what the service wrote until it was undone"
+    assert states(state_dir) == [["done"], ["undone"], ["done"]]
+    assert run(arguments, "reverted")["replaced"] == ["sales"]
+    assert digest(sales) == before
+    assert sorted(os.listdir(sales.parent)) == (["broken", "support"] if missing else ["broken", "sales", "support"]), (
+        "the service would take another folder for an account"
+    )
+
+
+def test_an_undo_by_another_run_is_on_record_before_it_changes_anything(
+    arguments, run, tmp_path, state_dir, durability
+):
+    sales = tmp_path / "sessions" / "sales"
+    run(arguments, "captured")
+    (sales / "creds.json").write_text("{")
+    run(arguments, "restored")
+    durability.clear()
+    run({**arguments, "run_id": UNDO, "reverts": RUN_ID}, "reverted")
+    taken = next(index for index, event in enumerate(durability) if event[0] == "rename" and event[1] == str(sales))
+    assert ("fsync", Journal(UNDO, state_dir).path) in durability[:taken]
+    assert durability.index(("fsync", Journal(RUN_ID, state_dir).path)) > taken
 
 
 def test_a_broken_copy_is_not_used(arguments, run, untouched, tmp_path):

@@ -1,0 +1,117 @@
+"""Take along the rows that only one of two schemas has, such as those written since a swap."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+
+from ansible_collections.campaign.rollback.plugins.module_utils.database import (
+    Column,
+    Database,
+    ForeignKey,
+    error_code,
+    qualified,
+    quote,
+)
+from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
+
+# What is wrong with one row, not with the server: no value, twice the same key, not representable, no parent, a check.
+ROW_REFUSED = {1048, 1062, 1216, 1264, 1265, 1292, 1364, 1366, 1406, 1452, 1586, 3819, 4025}
+
+
+@dataclasses.dataclass(frozen=True)
+class Merge:
+    """How to bring the rows of one table that only the source has: ``find`` reads their keys, ``insert`` takes some."""
+
+    table: str
+    find: str
+    insert: str
+
+    def insert_for(self, keys: Sequence[int]) -> str:
+        """The INSERT for rows given by their keys. In their order, so that a row finds its parent in the same table."""
+        return self.insert.format(", ".join(f"{key:d}" for key in keys))
+
+
+def merge_sql(
+    table: str,
+    source: str,
+    target: str,
+    source_columns: Mapping[str, Column],
+    target_columns: Mapping[str, Column],
+    start: int,
+) -> Merge | None:
+    """Statements for the rows of ``table`` that got their id, ``start`` or higher, in ``source``; None without ids."""
+    counter = next((name for name, column in target_columns.items() if "auto_increment" in column.extra), None)
+    if counter is None or counter not in source_columns:
+        return None
+    shared = [quote(name) for name, column in target_columns.items() if name in source_columns and not column.generated]
+    # A name may hold what format() takes for a place.
+    fixed = f"INSERT INTO {qualified(target, table)} ({', '.join(shared)}) SELECT {', '.join(shared)}"
+    fixed += f" FROM {qualified(source, table)} WHERE {quote(counter)} "
+    ends = f" ORDER BY {quote(counter)}"
+    return Merge(
+        table,
+        "SELECT live.{0} FROM {1} AS live LEFT JOIN {2} AS incoming ON incoming.{0} = live.{0}"
+        " WHERE live.{0} >= {3:d} AND incoming.{0} IS NULL ORDER BY live.{0}".format(
+            quote(counter), qualified(source, table), qualified(target, table), start
+        ),
+        _literal_braces(fixed) + "IN ({})" + _literal_braces(ends),
+    )
+
+
+def _literal_braces(text: str) -> str:
+    return text.replace("{", "{{").replace("}", "}}")
+
+
+def parents_first(tables: Iterable[str], schema: str, keys: Iterable[ForeignKey]) -> list[str]:
+    """``tables`` of ``schema`` in an order where a referred table precedes those that refer to it, but for cycles."""
+    remaining = sorted(tables)
+    parents: dict[str, set[str]] = {name: set() for name in remaining}
+    for key in keys:
+        if key.child[0] == key.parent[0] == schema and key.child[1] in parents and key.child != key.parent:
+            parents[key.child[1]].add(key.parent[1])
+    ordered: list[str] = []
+    while remaining:
+        ready = [name for name in remaining if not parents[name] & set(remaining)] or remaining[:1]
+        ordered += ready
+        remaining = [name for name in remaining if name not in ready]
+    return ordered
+
+
+def _insert(db: Database, merge: Merge, keys: Sequence[int]) -> None:
+    """Insert the rows that the table accepts; halves what is refused until the row that is to blame is alone."""
+    try:
+        db.run(merge.insert_for(keys))
+    except RollbackError as error:
+        if error_code(error) not in ROW_REFUSED:
+            raise
+        middle = len(keys) // 2
+        for half in (keys[:middle], keys[middle:]) if middle else ():
+            _insert(db, merge, half)
+
+
+def merge_rows(db: Database, merges: Sequence[Merge]) -> tuple[dict[str, int], dict[str, int]]:
+    """Insert the rows that only the sources have: (inserted per table, refused per table), tables without any left out.
+
+    Nothing is inserted twice however often this runs. ``merges`` has parents before their children; where they refer to
+    each other, refused rows get another chance as long as any row found its place.
+    """
+    merged: dict[str, int] = {}
+    conflicts: dict[str, int] = {}
+    pending, progress = list(merges), True
+    while pending and progress:
+        progress = False
+        for merge in pending:
+            new = [int(row[0]) for row in db.rows(merge.find)]
+            for start in range(0, len(new), 500):
+                _insert(db, merge, new[start : start + 500])
+            conflicts[merge.table] = len(db.rows(merge.find)) if new else 0
+            found = len(new) - conflicts[merge.table]
+            merged[merge.table] = merged.get(merge.table, 0) + found
+            progress = progress or found > 0
+        pending = [merge for merge in pending if conflicts[merge.table]]
+    return _some(merged), _some(conflicts)
+
+
+def _some(counts: Mapping[str, int]) -> dict[str, int]:
+    return {name: count for name, count in counts.items() if count}
