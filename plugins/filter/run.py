@@ -143,13 +143,14 @@ def run_refusals(rows, failures):
     silent = {failure["host"] for failure in failures}
     lines = ["{host}: {error} ({task})".format(**failure) for failure in failures]
     refused = [row for row in rows if not row["can"] and row["host"] not in silent]
-    return lines + ["{component} on {host}: {reason}".format(**row) for row in refused]
+    lines += ["{component} on {host}: {reason}".format(**row) for row in refused]
+    return [line.rstrip(". ") for line in lines]
 
 
 def run_preflight_problems(hosts, hostvars):
     """What the preflight of all hosts found, one sentence each."""
     found = {host: hostvars[host].get("run_preflight") or {} for host in hosts}
-    return [f"{host}: {problem}" for host, answer in found.items() for problem in answer.get("problems", [])]
+    return [f"{host}: {problem}".rstrip(". ") for host, answer in found.items() for problem in answer.get("problems", [])]
 
 
 def run_projection(progress, began, now, deadline):
