@@ -150,7 +150,9 @@ def run_refusals(rows, failures):
 def run_preflight_problems(hosts, hostvars):
     """What the preflight of all hosts found, one sentence each."""
     found = {host: hostvars[host].get("run_preflight") or {} for host in hosts}
-    return [f"{host}: {problem}".rstrip(". ") for host, answer in found.items() for problem in answer.get("problems", [])]
+    return [
+        f"{host}: {problem}".rstrip(". ") for host, answer in found.items() for problem in answer.get("problems", [])
+    ]
 
 
 def run_projection(progress, began, now, deadline):
