@@ -53,6 +53,10 @@ def merge(state_dir: str, run_id: str, fields: dict[str, Any]) -> tuple[dict[str
     if fields.get("state", "open") not in STATES:
         raise RollbackError("A run is in one of these states: " + ", ".join(STATES), found=fields["state"])
     before = read(state_dir, run_id)
+    if not before and "kind" not in fields:
+        raise RollbackError("There is no run with this id on record", found=run_id, next_step=SHOW)
+    if in_place(before) and fields.get("state") == "open":
+        raise RollbackError("A run that began to switch cannot be one that only stages again", found=before["state"])
     return before, {**before, **fields, "id": run_id}
 
 
@@ -84,6 +88,18 @@ def cancels(record: dict[str, Any], wanted: dict[str, Any]) -> bool:
     return kind_of(record) == "undo" and str(record.get("reverts")) > str(wanted["id"])
 
 
+def latest(records: list[dict[str, Any]], undoable: list[dict[str, Any]]) -> str:
+    """Id of the run that an undo means which names none: what an interrupted undo reverts, else the newest rollback."""
+    if records and kind_of(records[0]) == "undo" and unfinished(records[0]):
+        return str(records[0]["reverts"])
+    for record in undoable:
+        if kind_of(record) == "rollback":
+            return str(record["id"])
+    raise RollbackError(
+        "No rollback is in place that could be undone", found=f"{len(records)} runs on record", next_step=SHOW
+    )
+
+
 def choose(records: list[dict[str, Any]], wanted: str) -> dict[str, Any]:
     """The run to undo: the one named ``wanted``, or with ``latest`` the newest rollback that is or may be in place.
 
@@ -93,18 +109,21 @@ def choose(records: list[dict[str, Any]], wanted: str) -> dict[str, Any]:
     killed_early = [record for record in records[:1] if record.get("state") == "open"]
     undoable = killed_early + [record for record in records if in_place(record)]
     if wanted == "latest":
-        for record in undoable:
-            if kind_of(record) == "rollback":
-                return record
-        raise RollbackError(
-            "No rollback is in place that could be undone", found=f"{len(records)} runs on record", next_step=SHOW
-        )
+        wanted = latest(records, undoable)
     chosen = next((record for record in records if record.get("id") == wanted), None)
     if chosen is None:
         raise RollbackError("There is no run with this id", found=wanted, where="rollback_run", next_step=SHOW)
-    if chosen not in undoable:
+    # What an interrupted undo reverts may be marked as undone already; it is continued all the same.
+    if chosen not in undoable and not interrupted_undo(records, wanted):
         raise RollbackError(
             "This run is not in place", found=f"{wanted} is {chosen.get('state')}", where="rollback_run", next_step=SHOW
+        )
+    if kind_of(chosen) == "undo" and chosen.get("reverted_state", "success") not in ("success", "switched"):
+        raise RollbackError(
+            "Undoing this undo would bring a run back that had stopped half way",
+            found=f"{chosen.get('reverts')} was {chosen['reverted_state']}",
+            where="rollback_run",
+            next_step="ansible-playbook playbooks/rollback-full.yml",
         )
     for record in records[: records.index(chosen)]:
         # An interrupted undo of the chosen run is continued, not undone first.
@@ -134,13 +153,19 @@ def interrupted_rollback(records: list[dict[str, Any]], restore_point: str, leve
     same = (newest.get("restore_point"), newest.get("level"), kind_of(newest)) == (restore_point, level, "rollback")
     if same and newest["state"] != "failed" and not newest.get("undoing"):
         return newest
-    if newest["state"] == "open":
-        return {}
-    raise RollbackError(
-        "An earlier run stopped half way, and nothing may be built on that",
-        found=f"{kind_of(newest)} {newest['id']}, {newest['state']}",
-        next_step="ansible-playbook playbooks/resume-rollback.yml, or undo-rollback.yml to take it back",
-    )
+    refuse_half_way(records)
+    return {}
+
+
+def refuse_half_way(records: list[dict[str, Any]]) -> None:
+    """Raise if the newest run stopped half way: neither a rollback nor a deployment may be built on that."""
+    newest = records[0] if records else {}
+    if newest and unfinished(newest) and newest["state"] != "open":
+        raise RollbackError(
+            "An earlier run stopped half way, and nothing may be built on that",
+            found=f"{kind_of(newest)} {newest['id']}, {newest['state']}",
+            next_step="ansible-playbook playbooks/resume-rollback.yml, or undo-rollback.yml to take it back",
+        )
 
 
 def in_force(records: list[dict[str, Any]]) -> dict[str, Any]:

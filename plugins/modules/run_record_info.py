@@ -17,10 +17,11 @@ options:
       - V(list) picks nothing.
       - V(rollback) picks an interrupted rollback to O(restore_point) at O(level), which is then continued.
       - V(undo) picks the run to undo, and an interrupted undo of it.
+      - V(deployment) picks nothing, and fails if the newest run stopped half way.
       - V(resume) picks the newest run if it was interrupted.
       - V(validation) picks the rollback that is in force.
     type: str
-    choices: [list, rollback, undo, resume, validation]
+    choices: [list, rollback, undo, resume, validation, deployment]
     default: list
   run:
     description: Run to undo, an id or V(latest), which is the newest rollback whose changes are in place.
@@ -87,6 +88,7 @@ from ansible_collections.campaign.rollback.plugins.module_utils.runs import (
     interrupted_rollback,
     interrupted_undo,
     read_all,
+    refuse_half_way,
     resumable,
 )
 
@@ -99,6 +101,8 @@ def pick(params, records):
     if purpose == "undo":
         chosen = choose(records, params["run"])
         return chosen, interrupted_undo(records, chosen["id"])
+    if purpose == "deployment":
+        refuse_half_way(records)
     if purpose == "resume":
         continued = resumable(records)
         reverts = continued.get("reverts")
@@ -111,7 +115,7 @@ def main() -> None:
         argument_spec={
             "purpose": {
                 "type": "str",
-                "choices": ["list", "rollback", "undo", "resume", "validation"],
+                "choices": ["list", "rollback", "undo", "resume", "validation", "deployment"],
                 "default": "list",
             },
             "run": {"type": "str", "default": "latest"},

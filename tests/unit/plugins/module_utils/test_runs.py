@@ -12,11 +12,11 @@ FIRST, SECOND = "20261121T100000Z", "20261121T110000Z"
 
 
 def test_fields_are_laid_over_and_the_identity_stays(tmp_path):
-    _before, record = runs.merge(str(tmp_path), FIRST, {"state": "open", "reason": "test"})
+    _before, record = runs.merge(str(tmp_path), FIRST, {"kind": "rollback", "state": "open", "reason": "test"})
     runs.write(str(tmp_path), record)
     before, after = runs.merge(str(tmp_path), FIRST, {"state": "success", "id": "other"})
-    assert before == {"id": FIRST, "state": "open", "reason": "test"}
-    assert after == {"id": FIRST, "state": "success", "reason": "test"}
+    assert before == {"id": FIRST, "kind": "rollback", "state": "open", "reason": "test"}
+    assert after == {"id": FIRST, "kind": "rollback", "state": "success", "reason": "test"}
     assert os.stat(runs.path_of(str(tmp_path), FIRST)).st_mode & 0o777 == 0o600
 
 
@@ -155,3 +155,36 @@ def test_the_rollback_in_force_is_the_newest_that_was_not_undone():
     records = [undo("3", "2"), rollback("2", "undone"), rollback("1")]
     assert runs.in_force(records)["id"] == "1"
     assert runs.in_force(records[:2]) == {}
+
+
+def test_a_record_begins_with_what_kind_of_run_it_is(tmp_path):
+    with pytest.raises(RollbackError, match="no run with this id on record"):
+        runs.merge(str(tmp_path), FIRST, {"state": "failed", "switched": True})
+
+
+@pytest.mark.parametrize("state", ["switching", "switched", "success"])
+def test_a_run_that_began_to_switch_does_not_become_one_that_only_stages(tmp_path, state):
+    runs.write(str(tmp_path), rollback(FIRST, state))
+    with pytest.raises(RollbackError, match="began to switch"):
+        runs.merge(str(tmp_path), FIRST, {"state": "open"})
+    runs.merge(str(tmp_path), FIRST, {"state": "switching"})
+
+
+def test_an_undo_without_a_name_goes_on_with_an_interrupted_one():
+    records = [undo("4", "3", "switching"), undo("3", "2"), rollback("2", "undone"), rollback("1")]
+    assert runs.choose(records, "latest")["id"] == "3"
+    half_marked = [undo("3", "2", "switching"), rollback("2", "undone"), rollback("1")]
+    assert runs.choose(half_marked, "latest")["id"] == "2"
+
+
+def test_undoing_an_undo_never_brings_back_a_run_that_stopped_half_way():
+    records = [{**undo("2", "1"), "reverted_state": "switching"}, rollback("1", "undone")]
+    with pytest.raises(RollbackError, match="had stopped half way"):
+        runs.choose(records, "2")
+
+
+def test_a_deployment_is_not_built_on_a_run_that_stopped_half_way():
+    with pytest.raises(RollbackError, match="stopped half way"):
+        runs.refuse_half_way([rollback("1", "switching")])
+    for settled in ([], [rollback("1")], [rollback("1", "open")], [rollback("1", "undone")]):
+        runs.refuse_half_way(settled)

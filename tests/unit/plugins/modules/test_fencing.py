@@ -50,7 +50,7 @@ CASES = {
         {"path": "{tmp}/current", "target": "releases/v1", "component": "application"},
         {"component": "application", "state": "reverted"},
     ],
-    "run_record": [{"fields": {"state": "failed"}}],
+    "run_record": [{"fields": {"kind": "rollback", "state": "failed"}}],
     "service_group": [
         {"writers": ["campaign-worker.service"], "pm2": PM2, "state": "held"},
         {"reload": ["nginx"], "queue": {"keys": ["campaign_queues:default"]}, "state": "switched"},

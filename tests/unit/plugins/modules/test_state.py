@@ -74,7 +74,7 @@ def test_an_unknown_restore_point_is_one_clear_error(run_module, state_dir, tmp_
 
 
 def test_run_record_is_laid_over(run_module, state_dir, untouched):
-    arguments = {"run_id": RUN_ID, "state_dir": state_dir, "fields": {"state": "open", "reason": "test"}}
+    arguments = {"run_id": RUN_ID, "state_dir": state_dir, "fields": {"kind": "rollback", "state": "open", "reason": "test"}}
     with untouched():
         predicted = run_module("run_record", arguments, check=True)
     assert run_module("run_record", arguments) == predicted
@@ -82,7 +82,7 @@ def test_run_record_is_laid_over(run_module, state_dir, untouched):
         assert run_module("run_record", arguments)["changed"] is False
     run_module("run_record", {**arguments, "fields": {"state": "success"}})
     found = run_module("run_record_info", {"purpose": "undo", "state_dir": state_dir})
-    assert found["chosen"] == {"id": RUN_ID, "state": "success", "reason": "test"}
+    assert found["chosen"] == {"id": RUN_ID, "kind": "rollback", "state": "success", "reason": "test"}
     assert found["records"] == [found["chosen"]]
     assert run_module("run_record_info", {"state_dir": state_dir})["chosen"] == {}
     run_module("run_record_info", {"purpose": "undo", "run": "20261121T000000Z", "state_dir": state_dir}, fails=True)
