@@ -71,7 +71,6 @@ faults: setup ## Kill runs at every boundary and inject every fault, on a system
 
 .PHONY: test
 test: lint unit integration molecule ## Everything that CI runs
-	$(MAKE) faults FAULTS=sample
 
 .PHONY: clean
 clean: down ## Remove what drills and tests left behind
