@@ -74,7 +74,11 @@ def test_an_unknown_restore_point_is_one_clear_error(run_module, state_dir, tmp_
 
 
 def test_run_record_is_laid_over(run_module, state_dir, untouched):
-    arguments = {"run_id": RUN_ID, "state_dir": state_dir, "fields": {"kind": "rollback", "state": "open", "reason": "test"}}
+    arguments = {
+        "run_id": RUN_ID,
+        "state_dir": state_dir,
+        "fields": {"kind": "rollback", "state": "open", "reason": "test"},
+    }
     with untouched():
         predicted = run_module("run_record", arguments, check=True)
     assert run_module("run_record", arguments) == predicted
