@@ -18,6 +18,11 @@ class RollbackError(Exception):
         self.where = where
         self.next_step = next_step
 
+    @classmethod
+    def of_file(cls, error: OSError) -> RollbackError:
+        """A file that could not be written, such as on a full disk."""
+        return cls("A file could not be written", found=error.strerror, where=error.filename)
+
     def __str__(self) -> str:
         """The parts as sentences, in the order in which an operator needs them."""
         parts = [self.what.rstrip(".") + "."]

@@ -15,7 +15,11 @@ import time
 from collections.abc import Iterator
 
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
-from ansible_collections.campaign.rollback.plugins.module_utils.files import make_private_directory, write_atomically
+from ansible_collections.campaign.rollback.plugins.module_utils.files import (
+    flocked,
+    make_private_directory,
+    write_atomically,
+)
 
 STATUS = "ansible-playbook playbooks/hold-lease.yml"
 
@@ -32,17 +36,10 @@ def number(state_dir: str) -> int:
         raise RollbackError("The fence of this host cannot be read", found=str(error), where=path) from error
 
 
-@contextlib.contextmanager
-def locked(state_dir: str, operation: int) -> Iterator[int]:
-    """The lock that changes share and an announcement has for itself; ``operation`` as for flock."""
+def locked(state_dir: str, operation: int) -> contextlib.AbstractContextManager[None]:
+    """The lock that changes share and an announcement has for itself."""
     make_private_directory(state_dir)
-    # Closed in children by default, so that a daemon started by a change does not keep the lock.
-    descriptor = os.open(os.path.join(state_dir, "fence.lock"), os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(descriptor, operation)
-        yield descriptor
-    finally:
-        os.close(descriptor)
+    return flocked(os.path.join(state_dir, "fence.lock"), operation)
 
 
 def announce(state_dir: str, fencing: int, wait_s: float) -> bool:

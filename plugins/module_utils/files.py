@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import os
 import tempfile
+from collections.abc import Iterator
 
 
 def fsync_directory(path: str) -> None:
@@ -50,6 +53,19 @@ def write_atomically(path: str, data: bytes, mode: int = 0o600, owner: tuple[int
             os.unlink(temporary)
         raise
     fsync_directory(directory)
+
+
+@contextlib.contextmanager
+def flocked(path: str, operation: int) -> Iterator[None]:
+    """Hold a lock on ``path``, a directory or a file made for it, in the body; ``operation`` as for flock."""
+    flags = os.O_RDONLY if os.path.isdir(path) else os.O_RDWR | os.O_CREAT
+    # Closed in children by default, so that a daemon started in the body does not keep the lock.
+    descriptor = os.open(path, flags, 0o600)
+    try:
+        fcntl.flock(descriptor, operation)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def append_line(path: str, line: str) -> None:

@@ -20,7 +20,11 @@ from typing import Any
 
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
 from ansible_collections.campaign.rollback.plugins.module_utils.fences import acting
-from ansible_collections.campaign.rollback.plugins.module_utils.files import append_line, make_private_directory
+from ansible_collections.campaign.rollback.plugins.module_utils.files import (
+    append_line,
+    flocked,
+    make_private_directory,
+)
 
 DEFAULT_STATE_DIR = "/var/lib/rollback"
 RUN_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z(-[a-z0-9-]+)?\Z")
@@ -126,14 +130,10 @@ class Journal:
     def begin(self, component: str, verb: str, name: str, undo: dict[str, Any]) -> int:
         """Announce a change; returns its sequence number."""
         make_private_directory(self.directory)
-        descriptor = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            # Several modules at once may announce changes; a number given twice would hide one of them.
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        # Several modules at once may announce changes; a number given twice would hide one of them.
+        with flocked(self.directory, fcntl.LOCK_EX):
             seq = 1 + max([line["seq"] for line in self._lines()], default=0)
             self._record(seq, "begin", component=component, verb=verb, name=name, undo=undo)
-        finally:
-            os.close(descriptor)
         return seq
 
     def done(self, seq: int, **result: Any) -> None:

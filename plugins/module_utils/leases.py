@@ -12,12 +12,12 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator
 from typing import Any
 
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
 from ansible_collections.campaign.rollback.plugins.module_utils.files import (
     append_line,
+    flocked,
     make_private_directory,
     write_atomically,
 )
@@ -57,16 +57,10 @@ def describe(lease: Lease) -> str:
     )
 
 
-@contextlib.contextmanager
-def locked(state_dir: str) -> Iterator[None]:
+def locked(state_dir: str) -> contextlib.AbstractContextManager[None]:
     """One at a time reads the lease and writes what follows from it."""
     make_private_directory(state_dir)
-    descriptor = os.open(os.path.join(state_dir, "lease.lock"), os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
+    return flocked(os.path.join(state_dir, "lease.lock"), fcntl.LOCK_EX)
 
 
 def _write(state_dir: str, lease: Lease, event: str, by: str) -> Lease:

@@ -117,7 +117,7 @@ from ansible_collections.campaign.rollback.plugins.module_utils.dump import (
     write_dump,
 )
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
-from ansible_collections.campaign.rollback.plugins.module_utils.journal import DEFAULT_STATE_DIR, Journal
+from ansible_collections.campaign.rollback.plugins.module_utils.journal import RUN_OPTIONS, Journal
 
 
 def dumped(given: dict, check: bool) -> dict:
@@ -148,9 +148,8 @@ def main() -> None:
             "schema": {"type": "str", "required": True},
             "dest": {"type": "path", "required": True},
             "progress": {"type": "path"},
+            **RUN_OPTIONS,
             "run_id": {"type": "str"},
-            "fencing": {"type": "int", "default": 0},
-            "state_dir": {"type": "path", "default": DEFAULT_STATE_DIR},
             "defaults_file": {"type": "path"},
             "login_unix_socket": {"type": "path", "default": DEFAULT_SOCKET},
         },
@@ -159,11 +158,11 @@ def main() -> None:
     given, check = module.params, module.check_mode
     started = time.monotonic()
     try:
-        journal = Journal(given["run_id"], given["state_dir"], given["fencing"]) if given["run_id"] else None
+        journal = Journal.of_module(given) if given["run_id"] else None
         with contextlib.nullcontext() if check or journal is None else journal.acting():
             result = dumped(given, check)
     except OSError as error:
-        module.fail_json(msg=f"A file could not be written. Found: {error.strerror}. Look at: {error.filename}.")
+        module.fail_json(msg=str(RollbackError.of_file(error)))
     except RollbackError as error:
         module.fail_json(msg=str(error))
     module.exit_json(seconds=round(time.monotonic() - started, 3), **result)

@@ -185,14 +185,14 @@ from ansible_collections.campaign.rollback.plugins.module_utils.database_load im
 from ansible_collections.campaign.rollback.plugins.module_utils.database_swap import CARRY_OPTIONS, Carry
 from ansible_collections.campaign.rollback.plugins.module_utils.dump import connection_arguments
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
-from ansible_collections.campaign.rollback.plugins.module_utils.journal import DEFAULT_STATE_DIR, Journal
+from ansible_collections.campaign.rollback.plugins.module_utils.journal import UNDO_OPTIONS, Journal
 
 
 def carry_out(given: dict, check: bool) -> dict:
     """Do what the options ask for; returns the module's result."""
     schema, progress = given["schema"], given["progress"]
     connection = connection_arguments(given["defaults_file"], given["login_unix_socket"])
-    by = Journal(given["run_id"], given["state_dir"], given["fencing"]) if given["run_id"] else None
+    by = Journal.of_module(given) if given["run_id"] else None
     expected = Expected(given["expected_tables"], given["expected_migrations"])
     with (
         contextlib.nullcontext() if check or by is None else by.acting(),
@@ -201,8 +201,7 @@ def carry_out(given: dict, check: bool) -> dict:
         if given["state"] == "absent":
             return remove(db, schema, check)
         if given["state"] == "reverted":
-            journal = Journal(given["reverts"] or given["run_id"], given["state_dir"], given["fencing"])
-            return revert_in_place(db, connection, journal, by, schema, check, progress)
+            return revert_in_place(db, connection, Journal.to_revert(given), by, schema, check, progress)
         if given["in_place"]:
             return load_in_place(
                 db,
@@ -235,10 +234,8 @@ def main() -> None:
             "carry": {"type": "list", "elements": "dict", "default": [], "options": CARRY_OPTIONS},
             "auto_increment_gap": {"type": "int", "default": 1000},
             "progress": {"type": "path"},
+            **UNDO_OPTIONS,
             "run_id": {"type": "str"},
-            "reverts": {"type": "str"},
-            "fencing": {"type": "int", "default": 0},
-            "state_dir": {"type": "path", "default": DEFAULT_STATE_DIR},
             "defaults_file": {"type": "path"},
             "login_unix_socket": {"type": "path", "default": DEFAULT_SOCKET},
         },
@@ -252,7 +249,7 @@ def main() -> None:
     try:
         result = carry_out(module.params, module.check_mode)
     except OSError as error:
-        module.fail_json(msg=f"A file could not be written. Found: {error.strerror}. Look at: {error.filename}.")
+        module.fail_json(msg=str(RollbackError.of_file(error)))
     except RollbackError as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)

@@ -191,7 +191,7 @@ from ansible_collections.campaign.rollback.plugins.module_utils.database_swap im
     swap,
 )
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
-from ansible_collections.campaign.rollback.plugins.module_utils.journal import DEFAULT_STATE_DIR, Journal
+from ansible_collections.campaign.rollback.plugins.module_utils.journal import UNDO_OPTIONS, Journal
 
 
 def main() -> None:
@@ -207,10 +207,7 @@ def main() -> None:
             "auto_increment_gap": {"type": "int", "default": 1000},
             "lock_wait_s": {"type": "int", "default": 2},
             "attempts": {"type": "int", "default": 5},
-            "run_id": {"type": "str", "required": True},
-            "reverts": {"type": "str"},
-            "fencing": {"type": "int", "default": 0},
-            "state_dir": {"type": "path", "default": DEFAULT_STATE_DIR},
+            **UNDO_OPTIONS,
             "defaults_file": {"type": "path"},
             "login_unix_socket": {"type": "path", "default": DEFAULT_SOCKET},
         },
@@ -223,13 +220,13 @@ def main() -> None:
             module.fail_json(msg=f"{name} must be at least 1. Found: {given[name]}.")
     check = module.check_mode
     try:
-        by = Journal(given["run_id"], given["state_dir"], given["fencing"])
+        by = Journal.of_module(given)
         with (
             contextlib.nullcontext() if check else by.acting(),
             Database(given["defaults_file"], given["login_unix_socket"], lock_wait_s=given["lock_wait_s"]) as db,
         ):
             if given["state"] == "reverted":
-                journal = Journal(given["reverts"] or given["run_id"], given["state_dir"], given["fencing"])
+                journal = Journal.to_revert(given)
                 result = revert(db, journal, by, given["schema"], given["lock_wait_s"], given["attempts"], check)
             else:
                 request = Request(
@@ -245,7 +242,7 @@ def main() -> None:
                 )
                 result = swap(db, by, request, check)
     except OSError as error:
-        module.fail_json(msg=f"A file could not be written. Found: {error.strerror}. Look at: {error.filename}.")
+        module.fail_json(msg=str(RollbackError.of_file(error)))
     except RollbackError as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)

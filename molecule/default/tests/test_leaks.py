@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import json
-import os
 import pathlib
 import re
 import subprocess
@@ -17,25 +16,17 @@ import time
 
 import ansible_runner
 import pytest
+from test_refusals import HOSTS, NAME, ROOT, on
 
-ROOT = pathlib.Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "drill" / "scenario"))
 
-import leaks  # noqa: E402
+import leaks
 
-NAME = os.environ.get("DRILL_NAME", "drill")
-HOSTS = ("web1", "web2", "data1", "wa1")
 CONTAINERS = [f"{NAME}-{host}" for host in HOSTS]
 ARTIFACTS = ROOT / "artifacts"
 #: Playbooks that a test of their own runs.
 WATCHED = {"assess-rollback", "capture-restore-point", "rollback-full", "undo-rollback", "validate-system"}
 OTHERS = sorted({path.stem for path in (ROOT / "playbooks").glob("*.yml")} - WATCHED)
-
-
-def on(host, command):
-    """Output of a shell command on a host, without SSH."""
-    argv = ["docker", "exec", f"{NAME}-{host}", "sh", "-c", command]
-    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout
 
 
 @pytest.fixture(scope="module")
