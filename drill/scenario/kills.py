@@ -1,5 +1,8 @@
 """The kill matrix: runs killed at every boundary and inside every long task, then resumed or undone.
 
+Where a killed rollback is recovered, that recovery is killed too while points of it are still to be tried, and
+recovered in turn: a run less for each such pair, and a harder trial.
+
 python drill/scenario/kills.py --list                 points, one a line
 python drill/scenario/kills.py --point "<name>"       one point (any part of its name), --recovery resume|undo|again
 python drill/scenario/kills.py --sample 10            a sample; --seed as printed repeats it
@@ -9,12 +12,14 @@ python drill/scenario/kills.py                        all of them
 from __future__ import annotations
 
 import argparse
+import collections
 import dataclasses
 import datetime
 import os
 import re
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 import points
@@ -31,18 +36,24 @@ RECOVERIES = {
     "capture-restore-point": {"again": "A"},
 }
 PLAYBOOK = {"resume": "resume-rollback", "undo": "undo-rollback"}
+#: What may be killed after a killed rollback, with the ways to recover then. A resume after an undo that was killed
+#: before it began continues the rollback instead, so only the same undo once more leads to a known state.
+SECOND = {"resume-rollback": ("resume", "undo"), "undo-rollback": ("again",)}
 #: Where the run is killed that a resume to be killed resumes: everything is half way there.
 HALF_WAY = "Logical | Swap the schemas"
 
 
 @dataclasses.dataclass
 class Outcome:
-    """What came of one point."""
+    """What came of one point, or of two; ``missed`` says that the second run ended without coming to its point."""
 
     point: str
     recovery: str
-    stands_for: int = 1
-    killed_at: str = ""
+    second: str = ""
+    missed: bool = False
+    points: int = 1
+    boundaries: int = 1
+    killed_at: list[str] = dataclasses.field(default_factory=list)
     exit: int = -1
     state: str = ""
     problems: list[str] = dataclasses.field(default_factory=list)
@@ -59,6 +70,17 @@ def file_name(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-")[:150]
 
 
+def expected(playbook: str, recovery: str, unfinished: bool, in_place: bool) -> tuple[str, bool]:
+    """State that a recovery of ``playbook`` has to lead to, and whether it has to succeed."""
+    if unfinished:
+        return RECOVERIES[playbook][recovery], True
+    # Killed before it announced anything or after it recorded its end: perhaps there is nothing left to do.
+    now, again = "B" if in_place else "A", PLAYBOOK.get(recovery, playbook)
+    if again == "undo-rollback":
+        return "A", in_place
+    return now, again != "resume-rollback"
+
+
 def last_words(output: str) -> str:
     """The end of what a playbook printed, on one line."""
     return " ".join(output[-1500:].split())
@@ -71,6 +93,8 @@ class Matrix:
         """Use a prepared bench."""
         self.bench = bench
         self.outcomes: list[Outcome] = []
+        #: Called after each outcome, for whoever keeps them.
+        self.told: Callable[[], None] = lambda: None
 
     # -- points ----------------------------------------------------------------------------------------------------
 
@@ -144,17 +168,27 @@ class Matrix:
         if point.playbook == "resume-rollback":
             self.kill_half_way()
 
-    def try_point(self, point: Point, recovery: str) -> Outcome:
-        """Kill, recover, compare; whatever goes wrong is in the outcome."""
-        outcome = Outcome(point.name, recovery, point.stands_for)
+    def try_point(self, point: Point, recovery: str, second: Point | None = None) -> Outcome:
+        """Kill, kill what was to recover it if ``second`` is given, recover, compare; problems are in the outcome.
+
+        ``recovery`` is one of the last killed playbook.
+        """
+        outcome = Outcome(point.name, recovery, boundaries=point.stands_for)
         began = time.monotonic()
         try:
             self.start_state(point)
-            outcome.killed_at = self.kill_at(point)
-            if outcome.killed_at:
-                self.recover(point, recovery, outcome)
+            if not self._killed(point, outcome):
+                raise Hung("the run ended without coming to this point")
+            if second and self.bench.unfinished():
+                outcome.missed = not self._killed(second, outcome)
+                if not outcome.missed:
+                    outcome.second, outcome.points = second.name, 2
+                    outcome.boundaries += second.stands_for
+                self.recover(second.playbook, recovery, outcome)
             else:
-                outcome.problems.append("the run ended without coming to this point")
+                # Killed before anything was announced, it leaves nothing that a second one could take up.
+                outcome.recovery = "undo" if second else recovery
+                self.recover(point.playbook, outcome.recovery, outcome)
         except (Hung, RuntimeError, OSError, ValueError) as error:
             outcome.problems.append(f"{type(error).__name__}: {error}")
         outcome.seconds = round(time.monotonic() - began, 1)
@@ -162,18 +196,19 @@ class Matrix:
         self.tell(outcome)
         return outcome
 
-    def recover(self, point: Point, recovery: str, outcome: Outcome) -> None:
-        """Recover as told and hold the system to the state that has to come of it."""
-        wanted = RECOVERIES[point.playbook][recovery]
-        on_record = self.bench.unfinished()
-        kept = ARTIFACTS / "recovered" / f"{file_name(point.name)}-{recovery}.log"
-        with self.bench.start(PLAYBOOK.get(recovery, point.playbook), None, None, kept) as run:
+    def _killed(self, point: Point, outcome: Outcome) -> bool:
+        where = self.kill_at(point)
+        outcome.killed_at += [where] if where else []
+        return bool(where)
+
+    def recover(self, playbook: str, recovery: str, outcome: Outcome) -> None:
+        """Recover a killed ``playbook`` as told and hold the system to the state that has to come of it."""
+        wanted, has_to_succeed = expected(playbook, recovery, self.bench.unfinished(), bool(self.bench.in_place()))
+        kept = ARTIFACTS / "recovered" / f"{file_name(outcome.second or outcome.point)}-{recovery}.log"
+        with self.bench.start(PLAYBOOK.get(recovery, playbook), None, None, kept) as run:
             outcome.exit = run.finish()
             words = last_words(run.output())
-        if not on_record and recovery != "again":
-            # Killed before anything was announced: there is nothing to take up, and the system is as it was.
-            wanted = START[point.playbook]
-        elif outcome.exit:
+        if outcome.exit and has_to_succeed:
             outcome.problems.append(f"{recovery} ended with {outcome.exit}: {words}")
         outcome.state, different = self.bench.state(wanted)
         if outcome.state != wanted:
@@ -184,35 +219,38 @@ class Matrix:
     def tell(self, outcome: Outcome) -> None:
         """One line for whoever watches."""
         verdict = "FAILED" if outcome.failed else f"ok, state {outcome.state}"
-        number = len(self.outcomes)
-        print(f"{number:4} {outcome.point} -> {outcome.recovery}: {verdict}, {outcome.seconds} s", flush=True)
+        tried = " => ".join(filter(None, (outcome.point, outcome.second)))
+        print(f"{len(self.outcomes):4} {tried} -> {outcome.recovery}: {verdict}, {outcome.seconds} s", flush=True)
         for problem in outcome.problems:
             print(f"       {problem[:600]}", flush=True)
+        self.told()
 
     # -- many ------------------------------------------------------------------------------------------------------
 
     def run(self, chosen: list[Point]) -> None:
         """Try points in an order that wastes few runs: what ends in B is followed by what starts in B."""
-        waiting: dict[str, list[Point]] = {"A": [], "B": []}
-        for point in chosen:
-            waiting[START[point.playbook]].append(point)
-        turns: dict[str, int] = {}
+        tried = {name for outcome in self.outcomes for name in (outcome.point, outcome.second)}
+        waiting = points.Waiting([point for point in chosen if point.name not in tried])
+        turns: collections.Counter[str] = collections.Counter()
         state = "A"
-        while waiting["A"] or waiting["B"]:
-            point = waiting[state if waiting[state] else "AB".replace(state, "")].pop(0)
-            ways = sorted(RECOVERIES[point.playbook])
-            turn = turns[point.playbook] = turns.get(point.playbook, -1) + 1
-            outcome = self.try_point(point, ways[turn % len(ways)])
+        while first := waiting.first({playbook for playbook, start in START.items() if start == state}):
+            second = waiting.second(first, SECOND)
+            last = (second or first).playbook
+            ways = sorted(SECOND[last] if second else RECOVERIES[last])
+            turns[last] += 1
+            outcome = self.try_point(first, ways[turns[last] % len(ways)], second)
+            if second and not outcome.second:
+                waiting.put_back(second, alone=outcome.missed)
             state = outcome.state or "A"
 
     def summary(self) -> dict[str, Any]:
         """The figures of the matrix."""
         sound = [outcome for outcome in self.outcomes if not outcome.failed]
         return {
-            "points": len(self.outcomes),
-            "boundaries": sum(outcome.stands_for for outcome in self.outcomes),
-            "resumed": sum(outcome.recovery in ("resume", "again") for outcome in sound),
-            "undone": sum(outcome.recovery == "undo" for outcome in sound),
+            "points": sum(outcome.points for outcome in self.outcomes),
+            "boundaries": sum(outcome.boundaries for outcome in self.outcomes),
+            "resumed": sum(outcome.points for outcome in sound if outcome.recovery in ("resume", "again")),
+            "undone": sum(outcome.points for outcome in sound if outcome.recovery == "undo"),
             "failed": len(self.outcomes) - len(sound),
             "failures": [dataclasses.asdict(outcome) for outcome in self.outcomes if outcome.failed],
         }

@@ -185,3 +185,34 @@ def sample(points: Sequence[Point], size: int, seed: int) -> list[Point]:
     more = max(0, size - len(chosen))
     chosen += chooser.sample(rest, min(more, len(rest)))
     return [point for point in points if point in chosen]
+
+
+class Waiting:
+    """Points that are still to be tried, in their order."""
+
+    def __init__(self, points: Iterable[Point]) -> None:
+        """Take them; those of a resume come last, because they need a killed rollback first."""
+        self.points = sorted(points, key=lambda point: point.playbook == "resume-rollback")
+        #: Those that a run after a killed rollback does not come to.
+        self.alone: list[Point] = []
+
+    def _take(self, playbooks: Iterable[str], but: Iterable[Point] = ()) -> Point | None:
+        found = next((point for point in self.points if point.playbook in playbooks and point not in but), None)
+        if found:
+            self.points.remove(found)
+        return found
+
+    def first(self, ready: set[str]) -> Point | None:
+        """The next point, of one of the playbooks that are ``ready`` to start if there is any; None at the end."""
+        return self._take(ready - {"resume-rollback"}) or self._take([point.playbook for point in self.points])
+
+    def second(self, first: Point, playbooks: Iterable[str]) -> Point | None:
+        """A point at which to kill what recovers a rollback that was killed at ``first``, sought in that order."""
+        if first.playbook != "rollback-full":
+            return None
+        return next(filter(None, (self._take([playbook], self.alone) for playbook in playbooks)), None)
+
+    def put_back(self, point: Point, alone: bool) -> None:
+        """It was not tried; ``alone`` if it has to be tried from the usual start."""
+        self.points.insert(0, point)
+        self.alone += [point] if alone else []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 
 import catalogue
+import kills
 import points
 import pytest
 
@@ -102,3 +103,52 @@ def test_a_sample_of_faults_has_one_slow_one(seed):
     chosen = catalogue.sample(5, seed)
     assert len(chosen) == 5
     assert sum(fault.slow for fault in chosen) == 1
+
+
+def waiting(*playbooks):
+    return points.Waiting([points.Point(name, f"{number}") for number, name in enumerate(playbooks)])
+
+
+def test_what_can_start_at_once_goes_first_and_a_resume_goes_last():
+    left = waiting("resume-rollback", "undo-rollback", "rollback-full")
+    names = [left.first({"rollback-full", "resume-rollback"}).playbook for _each in range(3)]
+    assert names == ["rollback-full", "undo-rollback", "resume-rollback"]
+    assert left.first({"rollback-full"}) is None
+
+
+def test_only_a_killed_rollback_has_its_recovery_killed_too():
+    left = waiting("undo-rollback", "resume-rollback")
+    assert left.second(points.Point("undo-rollback", "x"), kills.SECOND) is None
+    rollback = points.Point("rollback-full", "x")
+    assert [left.second(rollback, kills.SECOND).playbook for _each in range(2)] == ["resume-rollback", "undo-rollback"]
+    assert left.second(rollback, kills.SECOND) is None
+
+
+def test_a_point_that_the_recovery_does_not_come_to_is_tried_alone():
+    left, rollback = waiting("resume-rollback"), points.Point("rollback-full", "x")
+    missed = left.second(rollback, kills.SECOND)
+    left.put_back(missed, alone=True)
+    assert left.second(rollback, kills.SECOND) is None
+    assert left.first(set()) == missed
+
+
+@pytest.mark.parametrize(
+    ("playbook", "recovery", "unfinished", "in_place", "wanted"),
+    [
+        ("rollback-full", "resume", True, True, ("B", True)),
+        ("rollback-full", "undo", True, True, ("A", True)),
+        # Killed before it announced anything.
+        ("rollback-full", "resume", False, False, ("A", False)),
+        ("rollback-full", "undo", False, False, ("A", False)),
+        ("undo-rollback", "resume", False, True, ("B", False)),
+        ("undo-rollback", "again", False, True, ("A", True)),
+        # Killed after it recorded its end.
+        ("rollback-full", "resume", False, True, ("B", False)),
+        ("rollback-full", "undo", False, True, ("A", True)),
+        ("undo-rollback", "resume", False, False, ("A", False)),
+        ("undo-rollback", "again", False, False, ("A", False)),
+        ("capture-restore-point", "again", False, False, ("A", True)),
+    ],
+)
+def test_where_a_recovery_has_to_lead(playbook, recovery, unfinished, in_place, wanted):
+    assert kills.expected(playbook, recovery, unfinished, in_place) == wanted
