@@ -70,7 +70,8 @@ faults: setup ## Kill runs at every boundary and inject every fault, on a system
 	molecule test --scenario-name faults
 
 .PHONY: test
-test: lint unit integration molecule ## Everything that CI runs
+test: lint unit integration molecule ## Everything that CI runs: the above, and a sample of faults that changes with the day
+	$(MAKE) faults FAULTS=sample
 
 .PHONY: clean
 clean: down ## Remove what drills and tests left behind
