@@ -19,6 +19,8 @@ from typing import Any
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
+#: Modules as Ansible built them, for all runs of this program.
+MODULES = tempfile.TemporaryDirectory(prefix="drill-modules-")
 #: No playbook here takes longer, unless it hangs.
 LIMIT_S = 900.0
 
@@ -78,6 +80,7 @@ class Controlled:
             "ANSIBLE_SSH_CONTROL_PATH_DIR": str(self.directory),
             "ANSIBLE_NOCOLOR": "1",
             "BOUNDARIES_EVENTS": str(self.events_path),
+            "BOUNDARIES_MODULES": MODULES.name,
             "BOUNDARIES_GO": str(self.pipe),
             "BOUNDARIES_STOP": json.dumps(stops or []),
             "BOUNDARIES_RUN": self.mark.partition("=")[2],

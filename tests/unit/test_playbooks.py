@@ -28,3 +28,27 @@ def test_a_rescue_does_not_end_itself(path):
             condition = str(block.get("when", ""))
             assert "run_stop" not in condition, f"{play['name']}: {block['name']}"
             assert "run_host_stopped" not in condition, f"{play['name']}: {block['name']}"
+
+
+def components(phase, verb):
+    """Roles whose ``verb`` a phase calls, in order."""
+    plays = yaml.safe_load((ROOT / "playbooks" / "phases" / f"{phase}.yml").read_text(encoding="utf-8"))
+    calls = [call for play in plays for call in included(play.get("tasks"))]
+    return [call["name"].rpartition(".")[2] for call in calls if call.get("tasks_from") == verb]
+
+
+def included(tasks):
+    """Arguments of every include or import of a role, however deep."""
+    for task in tasks or []:
+        yield from (task[key] for key in task if key.endswith(("include_role", "import_role")))
+        for key in ("block", "rescue", "always"):
+            yield from included(task.get(key))
+
+
+def test_what_is_switched_is_undone_the_other_way_round():
+    switched, undone = components("switch", "switch"), components("undo", "undo")
+    assert set(undone) == set(switched) == {path.parents[1].name for path in ROOT.glob("roles/*/tasks/undo.yml")}
+    assert set(undone) == {path.parents[1].name for path in ROOT.glob("roles/*/tasks/switch.yml")}
+    # Services last either way, because they take over what is live then.
+    backwards = list(dict.fromkeys(reversed(switched)))
+    assert undone == [*(name for name in backwards if name != "services"), "services"]
