@@ -83,9 +83,12 @@ class Server:
 
 @pytest.fixture(scope="session")
 def server():
-    for program in ("mariadbd", "mariadb-install-db", "mariadb-dump", "zstd"):
+    for program in ("mariadbd", "mariadb-install-db", "mariadb-dump", "mariadb-backup", "zstd"):
         if not shutil.which(program, path=os.environ["PATH"] + ":/usr/sbin"):
-            pytest.fail(f"{program} is missing; these tests need the packages mariadb-server, mariadb-client and zstd")
+            pytest.fail(
+                f"{program} is missing; these tests need the packages mariadb-server, mariadb-client, mariadb-backup"
+                " and zstd"
+            )
     user = subprocess.run(["id", "-un"], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
     # Not pytest's own directory: a socket's path is limited to about 100 characters.
     base = pathlib.Path(tempfile.mkdtemp(prefix="rollback-db-"))

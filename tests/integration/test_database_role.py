@@ -39,7 +39,7 @@ def play(server, tmp_path):
             "gather_facts": False,
             "vars": given,
             "module_defaults": {
-                f"campaign.rollback.database_{name}": {"state_dir": state} for name in ("swap", "load", "dump")
+                f"campaign.rollback.database_{name}": {"state_dir": state} for name in ("swap", "load", "backup")
             },
             "tasks": [{"include_role": {"name": "campaign.rollback.database", "tasks_from": verb}} for verb in verbs],
         }
