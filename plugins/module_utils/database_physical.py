@@ -34,6 +34,7 @@ from ansible_collections.campaign.rollback.plugins.module_utils.dump import (
     Progress,
     dump_command,
     end_with_parent,
+    is_complete,
 )
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
 from ansible_collections.campaign.rollback.plugins.module_utils.files import (
@@ -54,17 +55,18 @@ def obstacles(db: Database, schema: str) -> list[str]:
     if db.engine != "mariadb":
         return ["the server is not MariaDB"]
     found = []
-    names = file_names(db, read_tables(db, [schema])[schema])
+    tables = db.rows(
+        "SELECT TABLE_NAME, ENGINE, LOWER(CREATE_OPTIONS) FROM information_schema.TABLES"
+        " WHERE TABLE_SCHEMA = %s AND TABLE_TYPE NOT IN ('VIEW', 'SEQUENCE') ORDER BY TABLE_NAME",
+        [schema],
+    )
+    names = file_names(db, [row[0] for row in tables])
     spaces = read_tablespaces(db, schema)
     searched = {
         int(match.group(1), 16) for match in (re.match(r"FTS_([0-9a-f]{16})_", name) for name in spaces) if match
     }
     directory = f"./{file_names(db, [schema])[schema]}"
-    for name, engine, options in db.rows(
-        "SELECT TABLE_NAME, ENGINE, LOWER(CREATE_OPTIONS) FROM information_schema.TABLES"
-        " WHERE TABLE_SCHEMA = %s AND TABLE_TYPE NOT IN ('VIEW', 'SEQUENCE') ORDER BY TABLE_NAME",
-        [schema],
-    ):
+    for name, engine, options in tables:
         space = spaces.get(names[name])
         if engine != "InnoDB":
             found.append(f"{name} is a table of the engine {engine}")
@@ -109,11 +111,8 @@ def check_backup(db: Database, schema: str, dest: str) -> None:
             "This schema needs a logical backup; nothing was done", found="; ".join(reasons), next_step=LOGICAL
         )
     _program(db)
-    data = data_directory(db)
-    directory = schema_directory(db, schema)
-    needed = sum(entry.stat().st_size for entry in os.scandir(directory)) if os.path.isdir(directory) else 0
-    shared = os.path.join(data, "ibdata1")
-    needed += os.path.getsize(shared) if os.path.exists(shared) else 0
+    # What belongs to no table in particular is copied as well, and removed later.
+    needed = _size_of(schema_directory(db, schema)) + _size(os.path.join(data_directory(db), "ibdata1"))
     parent = os.path.abspath(dest)
     while not os.path.isdir(parent):
         parent = os.path.dirname(parent)
@@ -140,8 +139,9 @@ def write_backup(
     make_private_directory(parent)
     # A fixed name, so that what a killed attempt left is found and removed.
     work = os.path.join(parent, f".{name}.partial")
-    shutil.rmtree(work, ignore_errors=True)
     try:
+        if os.path.exists(work):
+            shutil.rmtree(work)
         whole = os.path.join(work, "whole")
         make_private_directory(whole)
         _copy(db, connection, schema, os.path.join(work, "copy"), whole, progress)
@@ -187,30 +187,25 @@ def _copy(db: Database, connection: list[str], schema: str, copy: str, whole: st
     )
     with open(os.path.join(whole, STRUCTURE), "wb") as stream:
         stream.write(text)
-    stems = file_names(db, read_tables(db, [schema])[schema])
-    missing = []
-    for table, stem in sorted(stems.items()):
-        for ending in (ROWS, LAYOUT):
-            source = os.path.join(copy, directory, stem + ending)
-            if os.path.exists(source):
-                os.rename(source, os.path.join(whole, stem + ending))
-            else:
-                missing.append(f"{table} ({stem}{ending})")
+    names = [stem + ending for stem in sorted(identities) for ending in (ROWS, LAYOUT)]
+    missing = [name for name in names if not os.path.exists(os.path.join(copy, directory, name))]
     if missing:
         raise RollbackError("The backup tool left tables out; this is not a backup", found=", ".join(missing))
+    for name in names:
+        os.rename(os.path.join(copy, directory, name), os.path.join(whole, name))
 
 
 def _fingerprint(db: Database, connection: list[str], schema: str) -> tuple[bytes, dict[str, int]]:
-    """The structure as text, and a number per table that changes when it is built anew."""
+    """The structure as text, and for the files of every table a number that changes when it is built anew."""
     messages = Messages()
     made = subprocess.run(
         dump_command(db.engine, connection, schema, *structure.OPTIONS), stdout=subprocess.PIPE, stderr=messages.file
     )
-    if made.returncode:
+    if made.returncode or not is_complete(made.stdout[-512:]):
         raise RollbackError("The dump program failed", found=f"exit {made.returncode}: {messages.text()}")
-    stems = set(file_names(db, read_tables(db, [schema])[schema]).values())
     spaces = read_tablespaces(db, schema)
-    return made.stdout, {name: space.table_id for name, space in spaces.items() if name in stems}
+    stems = file_names(db, read_tables(db, [schema])[schema]).values()
+    return made.stdout, {stem: spaces[stem].table_id if stem in spaces else 0 for stem in stems}
 
 
 def _run(command: list[str], directory: str, progress: Progress) -> None:
@@ -229,9 +224,7 @@ def _run(command: list[str], directory: str, progress: Progress) -> None:
                 code = process.wait(timeout=1)
                 break
             except subprocess.TimeoutExpired:
-                now = sum(
-                    _size(os.path.join(path, name)) for path, _names, files in os.walk(directory) for name in files
-                )
+                now = _size_of(directory)
                 progress.add(max(0, now - arrived))
                 arrived = max(now, arrived)
     except BaseException:
@@ -241,6 +234,10 @@ def _run(command: list[str], directory: str, progress: Progress) -> None:
     said = messages.text().splitlines()
     if code or not said or not said[-1].endswith("completed OK!"):
         raise RollbackError("mariadb-backup failed", found=f"exit {code}: {' / '.join(said[-3:])}")
+
+
+def _size_of(directory: str) -> int:
+    return sum(_size(os.path.join(path, name)) for path, _names, files in os.walk(directory) for name in files)
 
 
 def _size(path: str) -> int:

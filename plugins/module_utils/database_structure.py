@@ -17,7 +17,8 @@ _VERSION = re.compile(rb"^-- Server version\t(\d+)\.(\d+)", re.MULTILINE)
 _OBJECT = re.compile(rb"/\*!50\d+ CREATE\*/ .*?/\*!50\d+ (TRIGGER|EVENT)\s", re.IGNORECASE)
 _NAME = rb"(?:`(?:[^`]|``)+`|[^\s`.]+)"
 _EVENT = re.compile(
-    rb"(EVENT " + _NAME + rb" ON SCHEDULE (?:[^'\n]|'[^'\n]*')*? ON COMPLETION (?:NOT )?PRESERVE )(?:ENABLE|DISABLE)\b"
+    rb"(EVENT " + _NAME + rb" ON SCHEDULE (?:[^'\n]|'[^'\n]*')*? ON COMPLETION (?:NOT )?PRESERVE )"
+    rb"(?:ENABLE|(DISABLE(?: ON SLAVE)?))\b"
 )
 # Unlike everything else a trigger is kept as it was written, perhaps with the name of its schema.
 _TRIGGER = re.compile(
@@ -28,7 +29,7 @@ _TRIGGER = re.compile(
 
 
 def _parts(text: bytes) -> Iterator[tuple[str, bytes]]:
-    """Pieces of a dump: lines of a ``table``, a whole ``statement`` that needs another delimiter, or ``other`` lines."""
+    """Pieces of a dump: lines of a ``table``, a whole ``statement`` between other delimiters, or ``other`` lines."""
     inside, delimited, statement = False, False, b""
     for line in text.splitlines(keepends=True):
         if statement or (delimited and not line.startswith(b"DELIMITER ")):
@@ -56,7 +57,7 @@ def tables_of(text: bytes) -> bytes:
 def objects_of(text: bytes) -> bytes:
     """Everything else of dump ``text``: triggers, views, routines, events, all in the schema they are loaded into.
 
-    Events do not run, whatever they were. Raises RollbackError for an event or trigger that begins in another way than
+    No event runs: one that was enabled becomes ``DISABLE ON SLAVE``, so that it can be told from one that was not. Raises RollbackError for an event or trigger that begins in another way than
     servers write them.
     """
     return b"".join(
@@ -69,14 +70,17 @@ def _confined(statement: bytes) -> bytes:
     if not found:
         return statement
     start = found.start(1)
-    pattern, confined = (_EVENT, rb"\1DISABLE") if found.group(1).upper() == b"EVENT" else (_TRIGGER, rb"\1\2\3")
-    if not pattern.match(statement, start):
+    match = (_EVENT if found.group(1).upper() == b"EVENT" else _TRIGGER).match(statement, start)
+    if not match:
         raise RollbackError(
             "A trigger or event of the backup begins in a way that is not understood, so that it could act elsewhere",
             found=statement[start : start + 60].decode("utf-8", "replace"),
             where="structure.sql",
         )
-    return statement[:start] + pattern.sub(confined, statement[start:], count=1)
+    confined = [part or b"" for part in match.groups()]
+    if match.re is _EVENT and not confined[1]:
+        confined[1] = b"DISABLE ON SLAVE"
+    return statement[:start] + b"".join(confined) + statement[match.end() :]
 
 
 def without_counters(text: bytes) -> bytes:

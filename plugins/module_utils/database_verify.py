@@ -85,7 +85,7 @@ def _portable(db: Database, schema: str, table: str, columns: Iterable[Column]) 
 def _sound(db: Database, schema: str, table: str, columns: Iterable[Column]) -> str:
     found = db.rows(f"CHECK TABLE {qualified(schema, table)}")
     if found[-1][2:4] != ("status", "OK"):
-        raise RollbackError("CHECK TABLE finds it damaged", found="; ".join(str(row[3]) for row in found[:3]))
+        raise RollbackError("CHECK TABLE finds damage", found="; ".join(str(row[3]) for row in found[:3]))
     return "OK"
 
 
@@ -117,7 +117,7 @@ def _look(
                     try:
                         found[(table, kind)] = _LOOKS[kind](own, schema, table, columns[(schema, table)].values())
                     except RollbackError as error:
-                        wrong.append(f"{table}: {error}")
+                        wrong.append(f"{kind} of {table}: {error}")
         except queue.Empty:
             pass
         except RollbackError as error:
@@ -149,5 +149,5 @@ def verify_copy(db: Database, schema: str, recorded: Mapping[str, Any], sessions
             measured[name][kind] = value
             known = recorded["tables"].get(name, {}).get(kind) if recorded else value
             if known != value:
-                wrong.append(f"{name} has {kind} {value} instead of {known}")
+                wrong.append(f"{kind} of {name} is {value} instead of {known}")
     return Copy(db.version, measured, sorted(wrong))

@@ -1,36 +1,25 @@
-"""Physical backups against a real server: made, imported, damaged, and broken off at every point."""
+"""Physical backups against a real server: what they hold, when they are refused, and the two ways to lose rows."""
 
 from __future__ import annotations
 
-import json
+import contextlib
 import os
 import pathlib
-import resource
 import shutil
 import signal
 import stat
-import threading
 
 import pytest
-from ansible_collections.campaign.rollback.plugins.module_utils import database_import, database_physical
+from ansible_collections.campaign.rollback.plugins.module_utils import database_import
 from ansible_collections.campaign.rollback.plugins.module_utils.database import (
-    Database,
     existing_schemas,
-    qualified,
-    quote,
     read_objects,
-    read_tables,
     schema_info,
 )
-from ansible_collections.campaign.rollback.plugins.module_utils.database_backup import back_up
-from ansible_collections.campaign.rollback.plugins.module_utils.database_files import checkpoint, lsn, place
-from ansible_collections.campaign.rollback.plugins.module_utils.database_load import Expected, load_beside, remove
 from ansible_collections.campaign.rollback.plugins.module_utils.database_physical import obstacles
 from ansible_collections.campaign.rollback.plugins.module_utils.database_swap import Request, swap
-from ansible_collections.campaign.rollback.plugins.module_utils.dump import Progress
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
-
-SHADOW, VERIFY = "blazz__shadow_1", "blazz__verify_1"
+from conftest import SHADOW, VERIFY, checksums, private_server
 
 #: What a schema may have beyond plain tables: names that file systems cannot hold, columns added and dropped without a
 #: rebuild, every row format, geometry, history, and things that run.
@@ -54,20 +43,15 @@ MORE = (
     "UPDATE blazz.history SET x = 2",
     "CREATE TABLE blazz.shapeless (x INT, y FLOAT, z BIT(3), CHECK (x <> 7))",
     "INSERT INTO blazz.shapeless VALUES (1, 0.1, 5), (1, 0.1, 5), (NULL, NULL, NULL)",
-    "CREATE TABLE blazz.latin (id INT PRIMARY KEY, x VARCHAR(20) CHARACTER SET latin1, y VARCHAR(20) COLLATE utf8mb4_bin)",
+    "CREATE TABLE blazz.latin (id INT PRIMARY KEY, x CHAR(20) CHARACTER SET latin1, y CHAR(20) COLLATE utf8mb4_bin)",
     "INSERT INTO blazz.latin VALUES (1, 'ü', 'ü')",
     "CREATE FUNCTION blazz.twice(a INT) RETURNS INT DETERMINISTIC RETURN 2 * a",
     "CREATE VIEW blazz.a_view AS SELECT twice(id) AS x FROM blazz.campaigns",
     "CREATE PROCEDURE blazz.nothing() BEGIN SELECT 1; END",
-    "CREATE TRIGGER blazz.fires AFTER INSERT ON blazz.campaigns FOR EACH ROW BEGIN INSERT INTO con VALUES (NEW.id); END",
+    "CREATE TRIGGER blazz.fires AFTER INSERT ON blazz.campaigns FOR EACH ROW INSERT INTO con VALUES (NEW.id)",
     "CREATE EVENT blazz.ticks ON SCHEDULE EVERY 1 DAY COMMENT 'ENABLE;' DO BEGIN INSERT INTO con VALUES (-1); END",
     "CREATE EVENT blazz.rests ON SCHEDULE EVERY 1 DAY DISABLE DO INSERT INTO con VALUES (-2)",
 )
-
-
-def checksums(db, schema):
-    names = sorted(read_tables(db, [schema])[schema])
-    return {name: db.rows(f"CHECKSUM TABLE {qualified(schema, name)}")[0][1] for name in names}
 
 
 @pytest.fixture
@@ -84,43 +68,6 @@ def rich(server, db, fill):
         for statement in MORE:
             own.run(statement)
     return "blazz"
-
-
-@pytest.fixture
-def made(server, tmp_path):
-    """Write a physical backup; returns its files as they are recorded."""
-
-    def make(name="backup", schema="blazz"):
-        with server.connect(read_only=True) as own:
-            return back_up(own, server.arguments, "physical", schema, str(tmp_path / name))["files"]
-
-    return make
-
-
-@pytest.fixture
-def load(server, tmp_path):
-    """Load a backup beside the live schema, compared with what a test restore measured."""
-
-    def load_backup(files, expected=None, schema=SHADOW, src="backup", **more):
-        with server.connect(lock_wait_s=30) as own:
-            return load_beside(
-                own, server.arguments, str(tmp_path / src), schema, expected or Expected(), files, **more
-            )
-
-    return load_backup
-
-
-@pytest.fixture
-def recorded(db, load):
-    """What a manifest says of a backup, from a test restore."""
-
-    def record(files, src="backup"):
-        loaded = load(files, schema=VERIFY, src=src)
-        found = schema_info(db, VERIFY)
-        remove(db, VERIFY)
-        return Expected(found["tables"], found["migrations"], loaded["checksums"])
-
-    return record
 
 
 def test_round_trip_of_everything(db, rich, module, tmp_path):
@@ -149,10 +96,8 @@ def test_round_trip_of_everything(db, rich, module, tmp_path):
     assert checksums(db, SHADOW) == before
     assert schema_info(db, SHADOW)["schema_digest"] == schema_info(db, "blazz")["schema_digest"]
     assert read_objects(db, [SHADOW])[SHADOW] == read_objects(db, ["blazz"])["blazz"]
-    assert db.rows("SELECT STATUS FROM information_schema.EVENTS WHERE EVENT_SCHEMA = %s", [SHADOW]) == [
-        ("DISABLED",),
-        ("DISABLED",),
-    ]
+    events = db.rows("SELECT EVENT_NAME, STATUS FROM information_schema.EVENTS WHERE EVENT_SCHEMA = %s", [SHADOW])
+    assert dict(events) == {"ticks": "SLAVESIDE_DISABLED", "rests": "DISABLED"}
     directory = pathlib.Path(str(db.value("SELECT @@datadir"))) / SHADOW
     assert not list(directory.glob("*.cfg"))
     # It is a schema like any other: keys hold, triggers fire, computed columns and views compute.
@@ -208,3 +153,148 @@ def test_a_backup_right_after_an_import_has_every_table(server, db, fill, made, 
     swap(db, journal, Request("blazz", SHADOW, "blazz__attic_1"))
     load(made("again"), schema=VERIFY, src="again")
     assert checksums(db, VERIFY) == before
+
+
+@pytest.fixture
+def tool(tmp_path, monkeypatch):
+    """Stand in front of mariadb-backup; ``script`` is a shell script that can call the real one as $real."""
+
+    def make(script):
+        real = shutil.which("mariadb-backup")
+        directory = tmp_path / "bin"
+        directory.mkdir()
+        (directory / "mariadb-backup").write_text(f"#!/bin/sh\nreal={real}\n{script}\n")
+        (directory / "mariadb-backup").chmod(0o755)
+        monkeypatch.setenv("PATH", f"{directory}:{os.environ['PATH']}")
+
+    return make
+
+
+LAST = '"$real" "$@" || exit; case "$*" in *--backup*) :;; *) exit;; esac\n'
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        ('"$real" "$@"; rm -f COPY/blazz/sessions.ibd', r"left tables out.*Found: sessions\.ibd\."),
+        ('"$real" "$@"; rm -f COPY/blazz/sessions.cfg', r"left tables out.*Found: sessions\.cfg\."),
+        (LAST + "CLIENT -e 'ALTER TABLE blazz.sessions ADD x INT'", "structure of the schema was changed"),
+        (LAST + "CLIENT -e 'CREATE TABLE blazz.more (id INT)'", "structure of the schema was changed"),
+        (LAST + "CLIENT -e 'TRUNCATE TABLE blazz.sessions'", "structure of the schema was changed"),
+        (LAST + "CLIENT -e 'CREATE VIEW blazz.v AS SELECT 1'", "structure of the schema was changed"),
+        ('"$real" "$@"; case "$*" in *--prepare*) exit 3;; esac', "mariadb-backup failed.*exit 3"),
+        ('case "$*" in *--version) exec "$real" "$@";; esac; exit 0', "mariadb-backup failed"),
+        ("echo 'based on MariaDB server 10.6.2-MariaDB'", "of different releases"),
+    ],
+)
+def test_half_a_backup_is_none(server, db, fill, made, tool, tmp_path, script, reason):
+    fill()
+    client = f"mariadb --no-defaults --socket={server.socket}"
+    tool(script.replace("COPY", str(tmp_path / ".backup.partial" / "copy")).replace("CLIENT", client))
+    with pytest.raises(RollbackError, match=reason):
+        made()
+    assert sorted(os.listdir(tmp_path)) == ["bin"]
+
+
+def test_a_backup_is_one_moment_and_blocks_no_writer(server, db, fill, made, load, tool):
+    fill()
+    client = f"mariadb --no-defaults --socket={server.socket}"
+    row = 'INSERT INTO blazz.campaigns (name) VALUES ("{}")'
+    tool(
+        f"""case "$*" in *--backup*) {client} -e '{row.format("before")}' || exit;; esac
+        "$real" "$@" || exit
+        case "$*" in *--backup*) {client} -e '{row.format("after")}';; esac"""
+    )
+    with server.connect() as own:
+        own.run("START TRANSACTION")
+        own.run("INSERT INTO blazz.campaigns (name) VALUES ('not committed')")
+        own.run("UPDATE blazz.campaigns SET name = 'nor this' WHERE id = 1")
+        load(made())
+        own.run("COMMIT")
+    names = "SELECT name FROM {}.campaigns ORDER BY id"
+    assert [row[0] for row in db.rows(names.format(SHADOW))] == ["first", "second", "before"]
+    assert len(db.rows(names.format("blazz"))) == 5
+
+
+@pytest.mark.parametrize(
+    ("statement", "reason"),
+    [
+        ("CREATE TABLE blazz.x (id INT PRIMARY KEY) PARTITION BY HASH (id) PARTITIONS 2", "x is partitioned"),
+        ("CREATE TABLE blazz.x (id INT, t TEXT, FULLTEXT (t))", "x has or had a FULLTEXT index"),
+        ("CREATE TABLE blazz.x (id INT) ENGINE=MyISAM", "x is a table of the engine MyISAM"),
+        ("CREATE TABLE blazz.x (id INT) ROW_FORMAT=COMPRESSED", "x is compressed"),
+        ("CREATE TABLE blazz.x (id INT) PAGE_COMPRESSED=1", "x is compressed"),
+        ("CREATE TABLE blazz.x (id INT) DATA DIRECTORY='{}'", "x has no file of its own in the directory"),
+        ("CREATE SEQUENCE blazz.x", "x is a sequence"),
+    ],
+)
+def test_a_schema_that_needs_a_logical_backup_is_told_so(server, db, fill, made, module, tmp_path, statement, reason):
+    fill()
+    db.run(statement.format(tmp_path))
+    db.run("CREATE TABLE blazz.y (id INT) ENGINE=MyISAM")
+    with pytest.raises(RollbackError, match="needs a logical backup; nothing was done") as caught:
+        made()
+    assert reason in str(caught.value)
+    assert "y is a table of the engine MyISAM" in str(caught.value)
+    assert not (tmp_path / "backup").exists()
+    check = module("database_backup", check=True, schema="blazz", kind="physical", dest=str(tmp_path / "backup"))
+    assert reason in check["msg"]
+
+
+def test_an_encrypted_table_needs_a_logical_backup(tmp_path):
+    (tmp_path / "keys").write_text("1;" + "a1" * 32)
+    plugin = ["--plugin-load-add=file_key_management", f"--file-key-management-filename={tmp_path}/keys"]
+    with private_server(*plugin) as server, server.connect() as db:
+        db.run("CREATE DATABASE blazz")
+        db.run("CREATE TABLE blazz.x (id INT PRIMARY KEY) ENCRYPTED=YES")
+        db.run("CREATE TABLE blazz.y (id INT PRIMARY KEY)")
+        assert obstacles(db, "blazz") == ["x is encrypted"]
+
+
+def test_an_index_that_was_dropped_still_counts(server, db, fill, made):
+    """InnoDB keeps a hidden column for it, which a table made from the structure does not have."""
+    fill()
+    db.run("CREATE TABLE blazz.x (id INT, t TEXT, FULLTEXT (t))")
+    db.run("ALTER TABLE blazz.x DROP KEY t")
+    assert obstacles(db, "blazz") == ["x has or had a FULLTEXT index"]
+    db.run("ALTER TABLE blazz.x FORCE")
+    assert obstacles(db, "blazz") == []
+
+
+def test_the_backup_tool_ends_with_the_module(db, fill, made, tool, tmp_path):
+    fill()
+    tool(
+        f'case "$*" in *--backup*) echo $$ >{tmp_path}/a; mv {tmp_path}/a {tmp_path}/pid; exec sleep 99;; esac\n'
+        'exec "$real" "$@"'
+    )
+    process = os.fork()
+    if not process:
+        try:
+            made()
+        finally:
+            os._exit(1)
+    while not (tmp_path / "pid").exists():
+        assert os.waitpid(process, os.WNOHANG) == (0, 0)
+    os.kill(process, signal.SIGKILL)
+    os.waitpid(process, 0)
+    state = pathlib.Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}/stat")
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        # Whoever adopts it may leave it as a zombie.
+        while state.read_text().rpartition(")")[2].split()[0] != "Z":
+            pass
+
+
+def test_a_backup_killed_half_way_is_no_backup(db, fill, made, load, tool, tmp_path):
+    fill()
+    process = os.fork()
+    if not process:
+        try:
+            tool('"$real" "$@"; case "$*" in *--prepare*) kill -9 $PPID;; esac')
+            made()
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == -signal.SIGKILL
+    assert not (tmp_path / "backup").exists()
+    assert (tmp_path / ".backup.partial").exists()
+    load(made())
+    assert not (tmp_path / ".backup.partial").exists()
