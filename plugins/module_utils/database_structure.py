@@ -57,8 +57,8 @@ def tables_of(text: bytes) -> bytes:
 def objects_of(text: bytes) -> bytes:
     """Everything else of dump ``text``: triggers, views, routines, events, all in the schema they are loaded into.
 
-    No event runs: one that was enabled becomes ``DISABLE ON SLAVE``, so that it can be told from one that was not. Raises RollbackError for an event or trigger that begins in another way than
-    servers write them.
+    No event runs: one that was enabled becomes ``DISABLE ON SLAVE``, so that it can be told from one that was not.
+    Raises RollbackError for an event or trigger that begins in another way than servers write them.
     """
     return b"".join(
         _confined(piece) if kind == "statement" else piece for kind, piece in _parts(text) if kind != "table"

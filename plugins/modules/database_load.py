@@ -14,8 +14,8 @@ description:
     digests of the rows, and migrations with what was recorded. A load that fails leaves no schema behind; one that was
     complete before is not repeated.
   - The tables of a physical backup are copied into the server's data directory and imported, outside its binary log.
-    Then InnoDB's checkpoint is brought past them, without which a crash would empty them. No event of the copy runs; those that
-    were enabled are C(DISABLE ON SLAVE).
+    Then InnoDB's checkpoint is brought past them, without which a crash would empty them. No event of the copy runs;
+    those that were enabled are C(DISABLE ON SLAVE).
   - With O(in_place=true) the tables and views of the live schema are replaced, which users notice; rows written since
     the dump are only in O(undo_src) then, but for what O(carry) names.
 options:
