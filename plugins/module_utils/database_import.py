@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,12 +18,11 @@ from ansible_collections.campaign.rollback.plugins.module_utils.database_files i
     place,
     schema_directory,
 )
-from ansible_collections.campaign.rollback.plugins.module_utils.database_physical import STRUCTURE
+from ansible_collections.campaign.rollback.plugins.module_utils.database_physical import STRUCTURE, files_of
 from ansible_collections.campaign.rollback.plugins.module_utils.dump import Dump, Progress, client_command, run_client
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
-from ansible_collections.campaign.rollback.plugins.module_utils.files import fsync_directory, fsync_file, sha256_file
+from ansible_collections.campaign.rollback.plugins.module_utils.files import fsync_directory, fsync_file
 
-_THREADS = 2
 # Nothing of an import may reach replicas or a point-in-time recovery: neither has the files.
 _SESSION = "SET SESSION sql_log_bin=0, foreign_key_checks=0"
 
@@ -46,9 +44,7 @@ def verify_files(directory: str, files: Sequence[Mapping[str, Any]]) -> list[str
                 found=", ".join(f"{name} is {'missing' if name in recorded else 'too many'}" for name in odd),
                 where=directory,
             )
-        paths = [os.path.join(directory, name) for name in found]
-        with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
-            digests = dict(zip(found, pool.map(sha256_file, paths)))
+        digests = {os.path.basename(entry["path"]): entry["sha256"] for entry in files_of(directory)}
         changed = sorted(name for name, digest in digests.items() if digest != recorded[name])
         if changed:
             raise RollbackError(

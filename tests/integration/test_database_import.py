@@ -185,7 +185,7 @@ def test_a_full_disk_leaves_nothing_half_done(server, db, fill, made, load, tmp_
         try:
             # As a shell would leave it to the backup tool.
             signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-            resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
+            resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, resource.RLIM_INFINITY))
             with pytest.raises(RollbackError, match=r"cannot be placed|mariadb-backup failed"):
                 load(files) if where == "import" else made()
             code = 0
