@@ -1,4 +1,4 @@
-"""Bring a dump file into a schema: beside the live one, or, when there is no room for two, in its place."""
+"""Bring a backup into a schema: beside the live one, or, when there is no room for two, in its place."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ from ansible_collections.campaign.rollback.plugins.module_utils.database import 
     schema_info,
     table_digests,
 )
+from ansible_collections.campaign.rollback.plugins.module_utils.database_backup import Backup, Files, opened
+from ansible_collections.campaign.rollback.plugins.module_utils.database_files import discard_schema, drop_schema
 from ansible_collections.campaign.rollback.plugins.module_utils.database_merge import (
     merge_rows,
     merge_sql,
@@ -34,6 +36,7 @@ from ansible_collections.campaign.rollback.plugins.module_utils.database_swap im
     carry_sql,
     create_like,
 )
+from ansible_collections.campaign.rollback.plugins.module_utils.database_verify import verify_copy
 from ansible_collections.campaign.rollback.plugins.module_utils.dump import (
     Dump,
     Progress,
@@ -46,25 +49,24 @@ from ansible_collections.campaign.rollback.plugins.module_utils.journal import J
 
 COMPONENT = "database"
 STEP = "in_place"
-EXPENDABLE = ("__shadow_", "__verify_")
-# Indexes and page fill make a loaded schema larger than its SQL text; measured 1.34 times.
-_SPACE_FACTOR = 1.5
+#: Parts of the names of schemas that this collection made and may drop; the last one ends the name.
+EXPENDABLE = ("__shadow_", "__verify_", "__standby")
 
-# Seconds that a server which went away in mid-load has to come back. After that the next run drops what is half loaded.
-_RETURN_S = 20.0
 # In a schema of stored rows: all of them are there.
 _COMPLETE = "campaign_rollback_complete"
 
 
 @dataclasses.dataclass(frozen=True)
 class Expected:
-    """What was recorded of a backup: per table ``rows`` and ``digest`` as far as known, and the list of migrations.
+    """What was recorded of a backup: per table ``rows``, ``digest`` and ``auto_increment`` as far as known, the list of
+    migrations, and what ``verify_copy`` measured of the test restore.
 
     Without tables nothing is known of them.
     """
 
     tables: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
     migrations: Sequence[str] | None = None
+    checksums: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 def _unchanged(schema: str) -> dict[str, Any]:
@@ -74,6 +76,7 @@ def _unchanged(schema: str) -> dict[str, Any]:
         "tables": {},
         "bytes": 0,
         "load_s": 0.0,
+        "checksums": {},
         "carried": {},
         "merged": {},
         "conflicts": {},
@@ -82,7 +85,7 @@ def _unchanged(schema: str) -> dict[str, Any]:
 
 def is_expendable(schema: str) -> bool:
     """True for schemas that this collection made and may drop."""
-    return any(infix in schema for infix in EXPENDABLE)
+    return any(infix in schema for infix in EXPENDABLE[:-1]) or schema.endswith(EXPENDABLE[-1])
 
 
 def differences(expected: Expected, found: Mapping[str, Any]) -> list[str]:
@@ -100,6 +103,9 @@ def differences(expected: Expected, found: Mapping[str, Any]) -> list[str]:
             wrong.append(f"{name} has {tables[name]['rows']} rows instead of {rows}")
         if digest is not None and tables[name]["digest"] != digest:
             wrong.append(f"{name} has another structure")
+        next_id = expected.tables[name].get("auto_increment")
+        if next_id is not None and (tables[name]["auto_increment"] or 0) < int(next_id):
+            wrong.append(f"{name} would give out ids again, from {tables[name]['auto_increment']} to {next_id}")
     if expected.migrations is not None:
         loaded, recorded = set(found["migrations"] or ()), set(expected.migrations)
         wrong += [f"migration {name} is not in the manifest" for name in sorted(loaded - recorded)]
@@ -107,14 +113,9 @@ def differences(expected: Expected, found: Mapping[str, Any]) -> list[str]:
     return wrong
 
 
-def _loaded(db: Database, schema: str, expected: Expected, started: float) -> dict[str, Any]:
-    load_s = round(time.monotonic() - started, 3)
-    _analyze(db, schema)
-    found = schema_info(db, schema)
-    wrong = differences(expected, found)
+def _refuse(wrong: Sequence[str], schema: str) -> None:
     if wrong:
         raise RollbackError("The loaded copy is not what was recorded", found="; ".join(wrong), where=schema)
-    return dict(_described(found), load_s=load_s)
 
 
 def _described(found: Mapping[str, Any]) -> dict[str, Any]:
@@ -129,40 +130,34 @@ def _analyze(db: Database, schema: str) -> None:
         db.rows("ANALYZE NO_WRITE_TO_BINLOG TABLE " + ", ".join(qualified(schema, name) for name in names))
 
 
-def _whole(db: Database, schema: str, expected: Expected) -> dict[str, Any] | None:
+def _examined(db: Database, schema: str, expected: Expected) -> tuple[dict[str, Any], list[str]]:
+    """What the copy in ``schema`` holds, looked at in every way there is, and in what it is not what was recorded."""
+    found = schema_info(db, schema, rows=False)
+    copy = verify_copy(db, schema, expected.checksums)
+    for name, measured in copy.tables.items():
+        found["tables"][name]["rows"] = measured.get("rows")
+    return dict(_described(found), checksums=copy.recorded()), copy.wrong + differences(expected, found)
+
+
+def _whole(db: Database, backup: Backup, schema: str, expected: Expected) -> dict[str, Any] | None:
     """What ``schema`` holds if that is the whole backup, every table with the recorded rows and structure; or None."""
     known = all("rows" in table and table.get("digest") for table in expected.tables.values())
     digests = {name: table.get("digest") for name, table in expected.tables.items()}
-    # Rows are counted only where it can matter, because that takes long.
-    if not expected.tables or not known or table_digests(db, schema) != digests:
+    # Rows are looked at only where it can matter, because that takes long.
+    if not expected.tables or not known or table_digests(db, schema) != digests or not backup.completed(db, schema):
         return None
-    found = schema_info(db, schema)
-    return None if differences(expected, found) else _described(found)
+    result, wrong = _examined(db, schema, expected)
+    return None if wrong else result
 
 
-def _discard(db: Database, schema: str) -> None:
-    """Drop a half loaded schema although its load failed, perhaps because the server went away and is coming back."""
-    deadline = time.monotonic() + _RETURN_S
-    while True:
-        try:
-            with db.again() as own:
-                own.run(f"DROP DATABASE IF EXISTS {quote(schema)}")
-            return
-        except RollbackError:
-            if time.monotonic() >= deadline:
-                # The failure of the load says more; the next load of the run, or tidying up, drops the rest.
-                return
-            time.sleep(0.2)
-
-
-def _room(db: Database, uncompressed: int, schema: str) -> None:
+def _room(db: Database, needed: int, schema: str) -> None:
     free = free_bytes(db)
     # What an earlier attempt loaded is dropped first.
     freed = sum(table.bytes for table in read_tables(db, [schema])[schema].values())
-    if free is not None and free + freed < uncompressed * _SPACE_FACTOR:
+    if free is not None and free + freed < needed:
         raise RollbackError(
             "Not enough disk for a second copy of the data",
-            found=f"{free} bytes free, about {uncompressed * _SPACE_FACTOR:.0f} needed",
+            found=f"{free} bytes free, about {needed} needed",
             where="data directory of the server",
             next_step="free space, or use the strategy in_place",
         )
@@ -174,59 +169,64 @@ def load_beside(
     src: str,
     schema: str,
     expected: Expected,
-    sha256: str | None,
+    files: Files | None,
     check: bool = False,
     progress: str | None = None,
+    limit: float = 0,
 ) -> dict[str, Any]:
-    """Load ``src`` into ``schema``; the file is verified before anything is touched.
+    """Load the backup ``src`` into ``schema``; it is proven to be the one of ``files`` before anything is touched.
 
     A schema that an earlier attempt loaded completely is left as it is, a partial one is dropped first. A load that
-    fails or does not match ``expected`` leaves no schema behind. Raises RollbackError.
+    fails or does not match ``expected`` leaves no schema behind. ``limit`` in bytes per second. Raises RollbackError.
     """
     if "__" not in schema:
         raise RollbackError(
-            "A dump is loaded beside the live schema only; the name needs two underscores", found=schema, where="schema"
+            "A backup is loaded beside the live schema only; the name needs two underscores",
+            found=schema,
+            where="schema",
         )
     quote(schema)
-    with Dump(src) as dump:
-        uncompressed = dump.verify(sha256)
+    with opened(src) as backup:
+        backup.prove(db, files)
         exists = schema in existing_schemas(db, [schema])
         if exists and not is_expendable(schema):
             raise RollbackError(
                 "The schema exists and is not one that may be dropped",
                 found=schema,
-                where="names with {} or {}".format(*EXPENDABLE),
+                where="names with " + " or ".join(EXPENDABLE),
             )
-        command = client_command(db.engine, connection, schema)
-        whole = _whole(db, schema, expected) if exists else None
+        whole = _whole(db, backup, schema, expected) if exists else None
         if whole:
             if not check:
                 _analyze(db, schema)
             return {**_unchanged(schema), **whole}
-        _room(db, uncompressed, schema)
+        _room(db, backup.room_bytes, schema)
         if check:
-            return dict(_unchanged(schema), changed=True, tables={name: {} for name in dump.tables})
+            return dict(_unchanged(schema), changed=True, tables={name: {} for name in backup.tables})
         if exists:
-            db.run(f"DROP DATABASE {quote(schema)}")
+            drop_schema(db, schema)
         db.run(f"CREATE DATABASE {quote(schema)} CHARACTER SET utf8mb4")
         try:
             started = time.monotonic()
-            with Progress(progress, uncompressed) as counted:
-                dump.load(command, counted)
-            result = _loaded(db, schema, expected, started)
+            with Progress(progress, backup.load_bytes, limit=limit) as counted:
+                backup.fill(db, connection, schema, counted)
+            load_s = round(time.monotonic() - started, 3)
+            _analyze(db, schema)
+            result, wrong = _examined(db, schema, expected)
+            _refuse(wrong, schema)
         except BaseException:
-            _discard(db, schema)
+            discard_schema(db, schema)
             raise
-    return {**_unchanged(schema), **result, "changed": True}
+    return {**_unchanged(schema), **result, "load_s": load_s, "changed": True}
 
 
 def remove(db: Database, schema: str, check: bool = False) -> dict[str, Any]:
-    """Drop a shadow or verification schema; nothing else."""
+    """Drop a copy that this collection made; nothing else."""
     if not is_expendable(schema):
-        raise RollbackError("Only schemas with {} or {} in their name are dropped".format(*EXPENDABLE), found=schema)
+        raise RollbackError(f"Only schemas with {' or '.join(EXPENDABLE)} in their name are dropped", found=schema)
     exists = schema in existing_schemas(db, [schema])
     if exists and not check:
-        db.run(f"DROP DATABASE {quote(schema)}")
+        drop_schema(db, schema)
     return dict(_unchanged(schema), changed=exists)
 
 
@@ -245,7 +245,11 @@ def _replace(
     finally:
         db.run("SET SESSION foreign_key_checks=1")
     dump.load(command, progress)
-    return _loaded(db, schema, expected, started)
+    load_s = round(time.monotonic() - started, 3)
+    _analyze(db, schema)
+    found = schema_info(db, schema)
+    _refuse(differences(expected, found), schema)
+    return dict(_described(found), load_s=load_s)
 
 
 def _store(db: Database, schema: str, store: str, carry: Sequence[Carry], starts: Mapping[str, int]) -> None:

@@ -65,8 +65,8 @@ def connection_arguments(defaults_file: str | None, socket: str) -> list[str]:
     return ["--no-defaults", "--user=" + operating_system_user(), "--socket=" + socket]
 
 
-def dump_command(engine: str, connection: list[str], schema: str) -> list[str]:
-    """Arguments of a consistent dump that blocks no writer."""
+def dump_command(engine: str, connection: list[str], schema: str, *more: str) -> list[str]:
+    """Arguments of a consistent dump that blocks no writer; ``more`` options are added."""
     options = [
         "--single-transaction",
         "--quick",
@@ -80,7 +80,7 @@ def dump_command(engine: str, connection: list[str], schema: str) -> list[str]:
     ]
     if engine == "mysql":
         options.append("--set-gtid-purged=OFF")
-    return [tool(engine, "dump"), *connection, *options, "--", schema]
+    return [tool(engine, "dump"), *connection, *options, *more, "--", schema]
 
 
 def client_command(engine: str, connection: list[str], schema: str) -> list[str]:
@@ -96,13 +96,21 @@ def client_command(engine: str, connection: list[str], schema: str) -> list[str]
 class Progress:
     """How far a long transfer is, in a file for whoever waits: ``{"done", "total", "at"}``, at most once a second.
 
-    ``total`` may be an estimate. That the file cannot be written is no reason to stop the transfer.
+    ``total`` may be an estimate. That the file cannot be written is no reason to stop the transfer. ``limit`` in bytes
+    per second holds the transfer back, so that the system beside it stays responsive; 0 does not.
     """
 
-    def __init__(self, path: str | None, total: int, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        path: str | None,
+        total: int,
+        clock: Callable[[], float] = time.time,
+        limit: float = 0,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         """Nothing is written without a ``path``."""
-        self._path, self._total, self._clock = path, total, clock
-        self._done, self._written = 0, float("-inf")
+        self._path, self._total, self._clock, self._limit, self._sleep = path, total, clock, limit, sleep
+        self._done, self._written, self._due = 0, float("-inf"), float("-inf")
 
     def __enter__(self) -> Progress:
         """Write the file for the first time."""
@@ -116,9 +124,14 @@ class Progress:
                 os.unlink(self._path)
 
     def add(self, count: int) -> None:
-        """Another ``count`` bytes are through."""
+        """Another ``count`` bytes are through; returns when the next ones may follow."""
         self._done += count
         at = self._clock()
+        if self._limit:
+            share = count / self._limit
+            # What could have been sent during a pause is not caught up on, and a clock set back holds nothing up.
+            self._due = max(self._due + share, at)
+            self._sleep(min(self._due - at, share))
         if not self._path or at - self._written < 1:
             return
         self._written = at
@@ -145,18 +158,20 @@ def _piped(stream: IO[bytes] | None) -> IO[bytes]:
     return stream
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """A client that outlives its killed parent would go on with what is in the pipe, beside the next attempt's load."""
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
-class _Stderr:
+class Messages:
     """Collects a child's messages in a file, so that no pipe can fill up and block it."""
 
     def __init__(self) -> None:
+        """Nothing was said yet."""
         self.file = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the child)
 
     def text(self) -> str:
+        """The last 4 KiB."""
         # The end, because newer clients show the failed statement first, which may be as long as a table.
         self.file.seek(max(0, self.file.seek(0, os.SEEK_END) - 4096))
         return self.file.read().decode("utf-8", "replace").strip()
@@ -200,7 +215,7 @@ def _write_dump(command: list[str], path: str, progress: Progress) -> Written:
 
 
 def _compress(command: list[str], target: IO[bytes], progress: Progress) -> int:
-    dump_messages, zstd_messages = _Stderr(), _Stderr()
+    dump_messages, zstd_messages = Messages(), Messages()
     dumping = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=dump_messages.file)
     packing = subprocess.Popen(
         ["zstd", "-q", "-T0", "-c"], stdin=subprocess.PIPE, stdout=target, stderr=zstd_messages.file
@@ -295,7 +310,7 @@ class Dump:
     def _unzstd(self) -> Iterator[IO[bytes]]:
         if not shutil.which("zstd"):
             raise RollbackError("zstd is not installed", next_step="apt-get install zstd")
-        messages = _Stderr()
+        messages = Messages()
         process = subprocess.Popen(
             ["zstd", "-q", "-dc"], stdin=self._file, stdout=subprocess.PIPE, stderr=messages.file
         )
@@ -356,13 +371,13 @@ class Dump:
 
     def load(self, command: list[str], progress: Progress) -> None:
         """Feed the SQL text to ``command``; raises RollbackError with the client's message, without values of rows."""
-        messages = _Stderr()
+        messages = Messages()
         process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=messages.file,
-            preexec_fn=_end_with_parent,
+            preexec_fn=end_with_parent,
         )
         sink = _piped(process.stdin)
         stopped = False
@@ -388,12 +403,26 @@ class Dump:
             process.wait()
             raise
         if code or stopped:
-            found = client_message(messages.text())
-            if any(f"({number})" in found for number in DISK_FULL):
-                raise RollbackError(
-                    "Loading the dump failed because the database server has no room left", found=found, where=self.path
-                )
-            raise RollbackError("Loading the dump failed", found=found, where=self.path)
+            raise _refused(messages, self.path)
+
+
+def run_client(command: list[str], text: bytes, where: str) -> None:
+    """Give ``text``, a part of the dump ``where`` that is small, to the client ``command``; raises as a load does."""
+    messages = Messages()
+    code = subprocess.run(
+        command, input=text, stdout=subprocess.DEVNULL, stderr=messages.file, preexec_fn=end_with_parent
+    ).returncode
+    if code:
+        raise _refused(messages, where)
+
+
+def _refused(messages: Messages, where: str) -> RollbackError:
+    found = client_message(messages.text())
+    if any(f"({number})" in found for number in DISK_FULL):
+        return RollbackError(
+            "Loading the dump failed because the database server has no room left", found=found, where=where
+        )
+    return RollbackError("Loading the dump failed", found=found, where=where)
 
 
 def client_message(text: str) -> str:

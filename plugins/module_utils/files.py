@@ -19,6 +19,15 @@ def fsync_directory(path: str) -> None:
         os.close(descriptor)
 
 
+def fsync_file(path: str) -> None:
+    """Make the content of a file that others wrote survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def make_private_directory(path: str) -> None:
     """Create ``path`` and missing parents, each 0700, durable before anything is put inside."""
     if os.path.isdir(path):

@@ -5,40 +5,61 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: database_load
-short_description: Load a dump beside the live schema, or in its place
+short_description: Load a backup beside the live schema, or in its place
 description:
-  - Verifies the file before anything is touched. It must decompress completely, end with the dump's completion trailer,
-    have the recorded digest, and stay inside one schema (a dump of several databases is refused).
-  - Then loads it into a schema created anew and compares tables, structure, row counts and migrations with what was
-    recorded. A load that fails leaves no schema behind; one that was complete before is not repeated.
+  - Verifies the backup before anything is touched. It must have the recorded digests and stay inside one schema (a dump
+    of several databases is refused). A dump must decompress completely and end with its completion trailer; a physical
+    backup must consist of exactly the files of its tables.
+  - Then loads it into a schema created anew, checks every table, and compares tables, structure, next ids, row counts,
+    digests of the rows, and migrations with what was recorded. A load that fails leaves no schema behind; one that was
+    complete before is not repeated.
+  - The tables of a physical backup are copied into the server's data directory and imported, outside its binary log.
+    Then InnoDB's checkpoint is brought past them, without which a crash would empty them. No event of the copy runs;
+    those that were enabled are C(DISABLE ON SLAVE).
   - With O(in_place=true) the tables and views of the live schema are replaced, which users notice; rows written since
     the dump are only in O(undo_src) then, but for what O(carry) names.
 options:
   schema:
     description:
       - Schema to load into. Beside the live one its name contains two underscores; an existing schema is
-        replaced only if C(__shadow_) or C(__verify_) is part of its name.
+        replaced only if C(__shadow_), C(__verify_) or C(__standby) is part of its name.
     type: str
     required: true
   state:
     description:
       - V(present) loads O(src).
-      - V(absent) drops a schema with C(__shadow_) or C(__verify_) in its name.
+      - V(absent) drops a schema with C(__shadow_), C(__verify_) or C(__standby) in its name.
       - V(reverted) puts back what an O(in_place=true) load replaced, and brings along the rows inserted since.
     type: str
     choices: [present, absent, reverted]
     default: present
   src:
-    description: Dump on this host; its name ends in C(.sql), C(.sql.gz) or C(.sql.zst).
+    description:
+      - Backup on this host. A dump, whose name ends in C(.sql), C(.sql.gz) or C(.sql.zst), or the directory of a
+        physical backup, which cannot be loaded in place.
     type: path
-  sha256:
-    description: Recorded digest of O(src).
-    type: str
+  files:
+    description: What M(campaign.rollback.database_backup) recorded of the files of O(src).
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      path:
+        description: File; of a physical backup only the last part counts.
+        type: path
+        required: true
+      bytes:
+        description: Size, not looked at because the digest says more.
+        type: int
+      sha256:
+        description: Digest.
+        type: str
+        required: true
   expected_tables:
     description:
-      - Table name to a dictionary with the recorded C(rows) and C(digest), as M(campaign.rollback.database_info) gave
-        them. A table that is missing, has another number of rows or another structure is an error, and so is a table
-        that is not named, unless none is.
+      - Table name to a dictionary with the recorded C(rows), C(digest) and C(auto_increment), as
+        M(campaign.rollback.database_info) gave them. A table that is missing, has another number of rows, another
+        structure or a lower next id is an error, and so is a table that is not named, unless none is.
       - Counts belong to the dump's own snapshot only if they were taken from a load of that dump.
     type: dict
     default: {}
@@ -46,6 +67,12 @@ options:
     description: Recorded migrations. One more or less is an error; without the list they are not looked at.
     type: list
     elements: str
+  expected_checksums:
+    description:
+      - RV(checksums) of the test restore. A table whose rows are others is an error.
+      - Without them both forms of the digests are computed, to be recorded.
+    type: dict
+    default: {}
   in_place:
     description: Load straight into the live schema. Recorded in the journal first.
     type: bool
@@ -85,6 +112,13 @@ options:
       - O(state=reverted) takes this from the journal.
     type: int
     default: 1000
+  bandwidth_mb_s:
+    description:
+      - Most megabytes (1000000 bytes) per second that a load beside the live schema works through, of SQL text or of
+        tables' files, so that the running system stays responsive. V(0) does not limit it.
+      - The server itself reads and writes each imported file once more, as fast as it can.
+    type: float
+    default: 0
   progress:
     description: File that tells how far the load is while it lasts, as JSON with C(done), C(total) and C(at).
     type: path
@@ -109,7 +143,7 @@ requirements:
   - mariadb or mysql client
 attributes:
   check_mode:
-    description: Verifies the file and the names; loads nothing.
+    description: Verifies the backup, the names and the server; loads nothing.
     support: full
   diff_mode:
     description: There is nothing to show.
@@ -132,6 +166,14 @@ EXAMPLES = r"""
     expected_tables:
       campaigns:
         rows: 12
+
+- name: Import the files of a physical backup, at 200 MB per second at most
+  campaign.rollback.database_load:
+    src: /var/lib/rollback/restore_points/20261121T174500Z/database/blazz
+    files: "{{ manifest.database.files }}"
+    schema: blazz__shadow_20261121t180000z
+    expected_checksums: "{{ manifest.database.checksums }}"
+    bandwidth_mb_s: 200
 
 - name: Drop the copy of a test restore
   campaign.rollback.database_load:
@@ -157,6 +199,13 @@ load_s:
   description: Seconds of the load itself, without verifying and counting.
   type: float
   returned: success
+checksums:
+  description:
+    - C(version) of the server, and C(tables) with the C(rows) of each and digests over them. C(checksum) is what the
+      server computes, comparable within one version of it, C(portable) is comparable everywhere.
+    - Empty for a load in place and where nothing was loaded.
+  type: dict
+  returned: success
 carried:
   description: Per table of O(carry) the number of rows that were brought up to date after an in-place load.
   type: dict
@@ -175,6 +224,7 @@ import contextlib
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.campaign.rollback.plugins.module_utils.database import DEFAULT_SOCKET, Database
+from ansible_collections.campaign.rollback.plugins.module_utils.database_backup import FILE_OPTIONS, recorded_digest
 from ansible_collections.campaign.rollback.plugins.module_utils.database_load import (
     Expected,
     load_beside,
@@ -193,7 +243,7 @@ def carry_out(given: dict, check: bool) -> dict:
     schema, progress = given["schema"], given["progress"]
     connection = connection_arguments(given["defaults_file"], given["login_unix_socket"])
     by = Journal.of_module(given) if given["run_id"] else None
-    expected = Expected(given["expected_tables"], given["expected_migrations"])
+    expected = Expected(given["expected_tables"], given["expected_migrations"], given["expected_checksums"])
     with (
         contextlib.nullcontext() if check or by is None else by.acting(),
         Database(given["defaults_file"], given["login_unix_socket"], lock_wait_s=30) as db,
@@ -211,13 +261,14 @@ def carry_out(given: dict, check: bool) -> dict:
                 given["undo_src"],
                 schema,
                 expected,
-                given["sha256"],
+                recorded_digest(given["files"]),
                 tuple(Carry.from_mapping(rule) for rule in given["carry"]),
                 given["auto_increment_gap"],
                 check,
                 progress,
             )
-        return load_beside(db, connection, given["src"], schema, expected, given["sha256"], check, progress)
+        limit = given["bandwidth_mb_s"] * 1e6
+        return load_beside(db, connection, given["src"], schema, expected, given["files"], check, progress, limit)
 
 
 def main() -> None:
@@ -226,13 +277,15 @@ def main() -> None:
             "schema": {"type": "str", "required": True},
             "state": {"type": "str", "choices": ["present", "absent", "reverted"], "default": "present"},
             "src": {"type": "path"},
-            "sha256": {"type": "str"},
+            "files": {"type": "list", "elements": "dict", "default": [], "options": FILE_OPTIONS},
             "expected_tables": {"type": "dict", "default": {}},
             "expected_migrations": {"type": "list", "elements": "str"},
+            "expected_checksums": {"type": "dict", "default": {}},
             "in_place": {"type": "bool", "default": False},
             "undo_src": {"type": "path"},
             "carry": {"type": "list", "elements": "dict", "default": [], "options": CARRY_OPTIONS},
             "auto_increment_gap": {"type": "int", "default": 1000},
+            "bandwidth_mb_s": {"type": "float", "default": 0},
             "progress": {"type": "path"},
             **UNDO_OPTIONS,
             "run_id": {"type": "str"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -13,7 +14,15 @@ import tempfile
 import time
 
 import pytest
-from ansible_collections.campaign.rollback.plugins.module_utils.database import Database, quote
+from ansible_collections.campaign.rollback.plugins.module_utils.database import (
+    Database,
+    qualified,
+    quote,
+    read_tables,
+    schema_info,
+)
+from ansible_collections.campaign.rollback.plugins.module_utils.database_backup import back_up
+from ansible_collections.campaign.rollback.plugins.module_utils.database_load import Expected, load_beside, remove
 from ansible_collections.campaign.rollback.plugins.module_utils.dump import (
     connection_arguments,
     dump_command,
@@ -24,6 +33,7 @@ from ansible_collections.campaign.rollback.plugins.module_utils.journal import J
 
 ROOT = pathlib.Path(__file__).parents[2]
 RUN_ID = "20261121T174500Z"
+SHADOW, VERIFY = "blazz__shadow_1", "blazz__verify_1"
 
 # The shapes that matter: a foreign key, a self-stamping and a generated column, a unique string, bytes.
 TABLES = """
@@ -83,9 +93,19 @@ class Server:
 
 @pytest.fixture(scope="session")
 def server():
-    for program in ("mariadbd", "mariadb-install-db", "mariadb-dump", "zstd"):
+    with private_server() as found:
+        yield found
+
+
+@contextlib.contextmanager
+def private_server(*more):
+    """A server of its own with ``more`` options."""
+    for program in ("mariadbd", "mariadb-install-db", "mariadb-dump", "mariadb-backup", "zstd"):
         if not shutil.which(program, path=os.environ["PATH"] + ":/usr/sbin"):
-            pytest.fail(f"{program} is missing; these tests need the packages mariadb-server, mariadb-client and zstd")
+            pytest.fail(
+                f"{program} is missing; these tests need the packages mariadb-server, mariadb-client, mariadb-backup"
+                " and zstd"
+            )
     user = subprocess.run(["id", "-un"], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
     # Not pytest's own directory: a socket's path is limited to about 100 characters.
     base = pathlib.Path(tempfile.mkdtemp(prefix="rollback-db-"))
@@ -100,7 +120,7 @@ def server():
     options = [f"--datadir={data}", f"--socket={socket}", f"--user={user}", f"--log-error={log}", "--skip-networking"]
     options += ["--innodb-buffer-pool-size=64M", "--innodb-log-file-size=16M"]
     daemon = shutil.which("mariadbd", path=os.environ["PATH"] + ":/usr/sbin")
-    found = Server([daemon, "--no-defaults", *options], str(socket), log)
+    found = Server([daemon, "--no-defaults", *options, *more], str(socket), log)
     try:
         found.start()
         yield found
@@ -128,15 +148,20 @@ def _drop_all(connection):
     connection.run("SET SESSION foreign_key_checks=1")
 
 
+def create(connection, name):
+    """Make a schema with the usual tables and rows."""
+    connection.run(f"CREATE DATABASE {quote(name)} CHARACTER SET utf8mb4")
+    for statement in TABLES.format(quote(name)).split(";\n"):
+        if statement.strip():
+            connection.run(statement)
+
+
 @pytest.fixture
 def fill(db):
     """Create a schema with the usual tables and rows."""
 
     def fill_schema(name="blazz"):
-        db.run(f"CREATE DATABASE {quote(name)} CHARACTER SET utf8mb4")
-        for statement in TABLES.format(quote(name)).split(";\n"):
-            if statement.strip():
-                db.run(statement)
+        create(db, name)
         return name
 
     return fill_schema
@@ -172,3 +197,58 @@ def module(server, tmp_path):
         return json.loads(process.stdout)
 
     return run
+
+
+def checksums(db, schema):
+    names = sorted(read_tables(db, [schema])[schema])
+    return {name: db.rows(f"CHECKSUM TABLE {qualified(schema, name)}")[0][1] for name in names}
+
+
+@pytest.fixture
+def made(server, tmp_path):
+    """Write a physical backup; returns its files as they are recorded."""
+
+    def make(name="backup", schema="blazz"):
+        with server.connect(read_only=True) as own:
+            return back_up(own, server.arguments, "physical", schema, str(tmp_path / name))["files"]
+
+    return make
+
+
+@pytest.fixture
+def load(server, tmp_path):
+    """Load a backup beside the live schema, compared with what a test restore measured."""
+
+    def load_backup(files, expected=None, schema=SHADOW, src="backup", **more):
+        with server.connect(lock_wait_s=30) as own:
+            return load_beside(
+                own, server.arguments, str(tmp_path / src), schema, expected or Expected(), files, **more
+            )
+
+    return load_backup
+
+
+@pytest.fixture
+def recorded(db, load):
+    """What a manifest says of a backup, from a test restore."""
+
+    def record(files, src="backup"):
+        loaded = load(files, schema=VERIFY, src=src)
+        found = schema_info(db, VERIFY)
+        remove(db, VERIFY)
+        return Expected(found["tables"], found["migrations"], loaded["checksums"])
+
+    return record
+
+
+@pytest.fixture(scope="module")
+def plain(server, tmp_path_factory):
+    """A backup of the usual tables with a trigger: its directory, its files, what is expected of a copy."""
+    base = tmp_path_factory.mktemp("plain")
+    with server.connect() as db:
+        create(db, "blazz")
+        db.run("CREATE TRIGGER blazz.fires AFTER INSERT ON blazz.campaigns FOR EACH ROW DELETE FROM blazz.sessions")
+        files = back_up(db, server.arguments, "physical", "blazz", str(base / "plain"))["files"]
+        loaded = load_beside(db, server.arguments, str(base / "plain"), VERIFY, Expected(), files)
+        found = schema_info(db, VERIFY)
+        return str(base / "plain"), files, Expected(found["tables"], found["migrations"], loaded["checksums"])

@@ -1,4 +1,4 @@
-"""database_dump and database_load against a real server."""
+"""database_backup and database_load against a real server."""
 
 from __future__ import annotations
 
@@ -63,12 +63,12 @@ def hostile(db, fill):
 
 def test_round_trip_of_hostile_data(db, hostile, module, tmp_path):
     dest = str(tmp_path / "dumps" / "blazz.sql.zst")
-    assert module("database_dump", check=True, schema="blazz", dest=dest)["changed"]
+    assert module("database_backup", check=True, schema="blazz", dest=dest)["changed"]
     assert not os.path.exists(dest)
-    dumped = module("database_dump", schema="blazz", dest=dest)
-    again = module("database_dump", schema="blazz", dest=dest)
-    assert (dumped["changed"], again["changed"], again["sha256"]) == (True, False, dumped["sha256"])
-    arguments = {"schema": "blazz__shadow_1", "src": dest, "sha256": dumped["sha256"]}
+    dumped = module("database_backup", schema="blazz", dest=dest)
+    again = module("database_backup", schema="blazz", dest=dest)
+    assert (dumped["changed"], again["changed"], again["files"]) == (True, False, dumped["files"])
+    arguments = {"schema": "blazz__shadow_1", "src": dest, "files": dumped["files"]}
     arguments["expected_tables"] = schema_info(db, "blazz")["tables"]
     assert module("database_load", check=True, **arguments)["changed"]
     assert not existing_schemas(db, ["blazz__shadow_1"])
@@ -112,9 +112,9 @@ def test_a_bad_dump_is_refused_before_anything_is_touched(server, db, hostile, t
         data[:] = os.urandom(len(data))
     path.write_bytes(data)
     # In plain SQL only the recorded digest can tell one changed byte.
-    digest = good.sha256 if form == "sql" and damage == "flip" else None
+    files = [{"path": "bad.sql", "sha256": good.sha256}] if form == "sql" and damage == "flip" else None
     with pytest.raises(RollbackError, match=r"damaged|truncated|not the one that was recorded"):
-        load_beside(db, server.arguments, str(path), "blazz__shadow_1", Expected(), digest)
+        load_beside(db, server.arguments, str(path), "blazz__shadow_1", Expected(), files)
     assert db.value("SELECT COUNT(*) FROM blazz__shadow_1.sessions") == 1
 
 
@@ -211,11 +211,11 @@ def test_a_dump_is_one_moment_and_blocks_no_writer(server, db, fill, tmp_path):
 def test_in_place_and_back(db, fill, module, tmp_path):
     fill()
     old, new = str(tmp_path / "old.sql.zst"), str(tmp_path / "new.sql.zst")
-    module("database_dump", schema="blazz", dest=old)
+    module("database_backup", schema="blazz", dest=old)
     before = checksums(db, "blazz")
     db.run("INSERT INTO blazz.campaigns (name) VALUES ('later')")
     db.run("CREATE TABLE blazz.later (c BIGINT UNSIGNED, FOREIGN KEY (c) REFERENCES blazz.campaigns (id))")
-    module("database_dump", schema="blazz", dest=new)
+    module("database_backup", schema="blazz", dest=new)
     after = checksums(db, "blazz")
     arguments = {"schema": "blazz", "src": old, "undo_src": new, "in_place": True, "state_dir": True}
     assert module("database_load", check=True, **arguments)["changed"]
@@ -257,10 +257,10 @@ def test_in_place_keeps_what_must_not_be_done_again(db, fill, module, tmp_path):
     fill()
     db.run("UPDATE blazz.campaign_logs SET status = 'pending'")
     old, new = str(tmp_path / "old.sql.zst"), str(tmp_path / "new.sql.zst")
-    module("database_dump", schema="blazz", dest=old)
+    module("database_backup", schema="blazz", dest=old)
     first = db.rows("SELECT MIN(id) FROM blazz.campaign_logs")[0][0]
     db.run(f"UPDATE blazz.campaign_logs SET status = 'sent' WHERE id = {first}")
-    module("database_dump", schema="blazz", dest=new)
+    module("database_backup", schema="blazz", dest=new)
     carry = [{"table": "campaign_logs", "when": "live.status = 'sent'", "columns": ["status"]}]
     arguments = {"schema": "blazz", "src": old, "undo_src": new, "in_place": True, "state_dir": True}
     assert module("database_load", carry=carry, **arguments)["carried"] == {"campaign_logs": 1}
@@ -489,12 +489,12 @@ def test_a_run_that_lost_its_lease_dumps_loads_and_drops_nothing(db, fill, modul
     fill()
     fill("blazz__shadow_1")
     good, dest = str(tmp_path / "a.sql.zst"), str(tmp_path / "b.sql.zst")
-    assert module("database_dump", schema="blazz", dest=good, progress=str(tmp_path / "progress"))["changed"]
+    assert module("database_backup", schema="blazz", dest=good, progress=str(tmp_path / "progress"))["changed"]
     announce(str(tmp_path / "state"), 7, 1)
     stale = {"state_dir": True, "fencing": 6}
     db.run("INSERT INTO blazz.sessions VALUES ('witness', '')")
     for name, arguments in (
-        ("database_dump", {"schema": "blazz", "dest": dest}),
+        ("database_backup", {"schema": "blazz", "dest": dest}),
         ("database_load", {"schema": "blazz__verify_1", "src": good}),
         ("database_load", {"schema": "blazz__shadow_1", "state": "absent"}),
         ("database_load", {"schema": "blazz", "src": good, "undo_src": good, "in_place": True}),

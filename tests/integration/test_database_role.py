@@ -22,7 +22,7 @@ SHADOW, ATTIC = f"blazz__shadow_{RUN_ID}", f"blazz__attic_{RUN_ID}"
 def play(server, tmp_path):
     """Run entry points of the role, one after the other; returns what ansible-playbook printed."""
 
-    def run(*verbs, check=False, fails=False, **given):
+    def run(*verbs, check=False, fails=False, shown=(), **given):
         state = str(tmp_path / "state")
         given.update(
             run_id=RUN_ID,
@@ -39,10 +39,11 @@ def play(server, tmp_path):
             "gather_facts": False,
             "vars": given,
             "module_defaults": {
-                f"campaign.rollback.database_{name}": {"state_dir": state} for name in ("swap", "load", "dump")
+                f"campaign.rollback.database_{name}": {"state_dir": state} for name in ("swap", "load", "backup")
             },
             "tasks": [{"include_role": {"name": "campaign.rollback.database", "tasks_from": verb}} for verb in verbs],
         }
+        book["tasks"] += [{"ansible.builtin.debug": {"var": name}} for name in shown]
         path = tmp_path / "play.yml"
         path.write_text(json.dumps([book]))
         command = ["ansible-playbook", "-i", "localhost,", str(path), "--diff", *(["--check"] if check else [])]
@@ -90,3 +91,28 @@ def test_staged_switched_continued_and_undone(db, target, play):
     play("undo", run_reverts=RUN_ID, database_run_id="20261121T180000Z")
     assert "newer" in read_tables(db, ["blazz"])["blazz"]
     assert not existing_schemas(db, [SHADOW])
+
+
+def test_a_physical_backup_is_captured_assessed_and_restored(server, db, fill, play, tmp_path):
+    fill()
+    copies = tmp_path / "copies"
+    given = {"database_backup_kind": "physical", "database_copies": str(copies)}
+    assert "'blazz__verify" not in play("capture", check=True, **given)
+    assert not copies.exists()
+    # One play, so that what was captured is the target of the rest.
+    given.update(database_target="{{ database_captured }}", database_bandwidth_mb_s=1000)
+    out = play("capture", "assess", shown=["database_assessment"], database_strategy="logical", **given)
+    assert "the backup is physical, which strategy logical cannot load" in out
+    out = play(
+        *("capture", "assess", "stage", "switch", "verify"),
+        shown=["database_assessment", "database_captured.kind", "database_captured.checksums.tables.campaigns.rows"],
+        database_strategy="physical",
+        **given,
+    )
+    assert '"can": true' in out
+    assert "import of table files, atomic swap" in out
+    assert '"database_captured.checksums.tables.campaigns.rows": 2' in out
+    assert (copies / "blazz" / "campaigns.ibd").exists()
+    assert set(read_tables(db, [ATTIC])[ATTIC]) == set(read_tables(db, ["blazz"])["blazz"])
+    play("undo", run_reverts=RUN_ID, database_run_id="20261121T180000Z")
+    assert existing_schemas(db, ["blazz", SHADOW]) == {"blazz"}

@@ -228,6 +228,15 @@ def test_progress_is_told_once_a_second_and_removed(tmp_path):
     assert os.listdir(tmp_path / "new") == []
 
 
+def test_a_limited_transfer_waits_until_it_is_due():
+    # Starts at 100, then 50 bytes in 1, 50 more after a pause of 18, 50 at once, and then the clock is set back.
+    clock, slept = iter([100.0, 101.0, 119.0, 119.0, 0.0]), []
+    with Progress(None, 10, lambda: next(clock), limit=10, sleep=slept.append) as progress:
+        for _number in range(4):
+            progress.add(50)
+    assert slept == [0.0, 4.0, 0.0, 5.0, 5.0]
+
+
 def test_progress_that_cannot_be_written_stops_nothing(make, tmp_path):
     (tmp_path / "file").write_text("in the way")
     with Dump(str(make(BODY + TRAILER))) as dump, Progress(str(tmp_path / "file" / "p.json"), 1) as progress:

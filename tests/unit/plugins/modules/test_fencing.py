@@ -29,7 +29,7 @@ DATABASE = {"schema": "blazz", "login_unix_socket": "{tmp}/no.sock"}
 #: For each module the arguments with which it has something to change, in each of its states that changes.
 CASES = {
     "artisan": [{"path": "{tmp}", "user": USER, "commands": ["config:cache"], "environment": "{tmp}/copy.env"}],
-    "database_dump": [{**DATABASE, "dest": "{tmp}/new/blazz.sql.zst"}],
+    "database_backup": [{**DATABASE, "dest": "{tmp}/new/blazz.sql.zst"}],
     "database_load": [
         {**DATABASE, "src": "{tmp}/blazz.sql"},
         {**DATABASE, "src": "{tmp}/blazz.sql", "in_place": True, "undo_src": "{tmp}/undo.sql"},
