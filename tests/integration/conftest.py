@@ -5,6 +5,7 @@ Every test runs against both, unless it is marked as ``only`` one server's.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -128,19 +129,17 @@ def mysql(base, user):
     return [*command, "--mysqlx=OFF", "--innodb-redo-log-capacity=16M"]
 
 
-@pytest.fixture(scope="session", params=["mariadb", "mysql"])
-def server(request):
-    install = {"mariadb": mariadb, "mysql": mysql}[request.param]
-    program("zstd")
+@contextlib.contextmanager
+def running(engine, *options):
+    """A new, empty server; ``options`` are its own."""
     user = subprocess.run(["id", "-un"], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
-    path = os.environ["PATH"]
     # Not pytest's own directory: a socket's path is limited to about 100 characters.
     base = pathlib.Path(tempfile.mkdtemp(prefix="rollback-db-"))
     socket, log = base / "s", base / "server.log"
-    options = [f"--datadir={base}/data", f"--socket={socket}", f"--user={user}", f"--log-error={log}"]
-    options += ["--skip-networking", "--innodb-buffer-pool-size=64M"]
     try:
-        found = Server(request.param, [*install(base, user), *options], str(socket), log)
+        command = {"mariadb": mariadb, "mysql": mysql}[engine](base, user)
+        command += [f"--datadir={base}/data", f"--socket={socket}", f"--user={user}", f"--log-error={log}"]
+        found = Server(engine, [*command, "--innodb-buffer-pool-size=64M", *options], str(socket), log)
         try:
             found.start()
             yield found
@@ -148,8 +147,18 @@ def server(request):
             found.process.terminate()
             found.process.wait()
     finally:
-        os.environ["PATH"] = path
         shutil.rmtree(base)
+
+
+@pytest.fixture(scope="session", params=["mariadb", "mysql"])
+def server(request):
+    program("zstd")
+    path = os.environ["PATH"]
+    try:
+        with running(request.param, "--skip-networking") as found:
+            yield found
+    finally:
+        os.environ["PATH"] = path
 
 
 @pytest.fixture
@@ -170,15 +179,20 @@ def _drop_all(connection):
     connection.run("SET SESSION foreign_key_checks=1")
 
 
+def create(connection, name):
+    """Make a schema with the usual tables and rows."""
+    connection.run(f"CREATE DATABASE {quote(name)} CHARACTER SET utf8mb4")
+    for statement in TABLES.format(quote(name)).split(";\n"):
+        if statement.strip():
+            connection.run(statement)
+
+
 @pytest.fixture
 def fill(db):
     """Create a schema with the usual tables and rows."""
 
     def fill_schema(name="blazz"):
-        db.run(f"CREATE DATABASE {quote(name)} CHARACTER SET utf8mb4")
-        for statement in TABLES.format(quote(name)).split(";\n"):
-            if statement.strip():
-                db.run(statement)
+        create(db, name)
         return name
 
     return fill_schema

@@ -41,7 +41,10 @@ def play(server, tmp_path):
             "module_defaults": {
                 f"campaign.rollback.database_{name}": {"state_dir": state} for name in ("swap", "load", "dump")
             },
-            "tasks": [{"include_role": {"name": "campaign.rollback.database", "tasks_from": verb}} for verb in verbs],
+            "tasks": [
+                *({"include_role": {"name": "campaign.rollback.database", "tasks_from": verb}} for verb in verbs),
+                {"debug": {"var": "database_assessment.reason"}},
+            ],
         }
         path = tmp_path / "play.yml"
         path.write_text(json.dumps([book]))
@@ -90,3 +93,24 @@ def test_staged_switched_continued_and_undone(db, target, play):
     play("undo", run_reverts=RUN_ID, database_run_id="20261121T180000Z")
     assert "newer" in read_tables(db, ["blazz"])["blazz"]
     assert not existing_schemas(db, [SHADOW])
+
+
+@pytest.fixture
+def configured_replica(server, db):
+    """A server that was told whom to follow, as after a failover that nobody finished."""
+    follow, forget = {
+        "mariadb": ("CHANGE MASTER TO MASTER_HOST='db1'", "RESET SLAVE ALL"),
+        "mysql": ("CHANGE REPLICATION SOURCE TO SOURCE_HOST='db1'", "RESET REPLICA ALL"),
+    }[server.engine]
+    db.run(follow)
+    yield
+    with server.connect() as own:
+        own.run(forget)
+
+
+def test_a_replica_is_neither_captured_nor_rolled_back(db, target, configured_replica, play, tmp_path):
+    reason = "replica of db1:3306: its data have to be rolled back there"
+    assert reason in play("assess", check=True, database_target=target)
+    assert reason in play("capture", fails=True, database_copies=str(tmp_path / "copies"))
+    assert existing_schemas(db, ["blazz", f"blazz__verify_{RUN_ID}"]) == {"blazz"}
+    assert not (tmp_path / "copies").exists()
