@@ -36,7 +36,7 @@ down: setup ## Remove the drill system's containers
 
 .PHONY: lint
 lint: setup ## Lint playbooks, roles, plugins and Python
-	shellcheck drill/bin/* tests/install-packages tests/sanity.sh .ci/run
+	shellcheck drill/bin/* tests/install-packages tests/unpack-mysql tests/sanity.sh .ci/run
 	yamllint --strict .
 	ansible-lint --offline
 	ruff check .
@@ -49,7 +49,7 @@ unit: setup ## Unit tests
 	pytest tests/unit
 
 .PHONY: integration
-integration: setup ## Integration tests against a real database server
+integration: setup ## Integration tests against a real MariaDB and a real MySQL
 	pytest tests/integration
 
 .PHONY: molecule
@@ -75,4 +75,4 @@ test: lint unit integration molecule ## Everything that CI runs: the above, and 
 
 .PHONY: clean
 clean: down ## Remove what drills and tests left behind
-	rm -rf artifacts drill/.cache drill/.state .ansible .hypothesis
+	rm -rf artifacts drill/.cache drill/.state .ansible .hypothesis tests/.cache

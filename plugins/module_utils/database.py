@@ -249,9 +249,16 @@ def read_tables(db: Database, schemas: Iterable[str]) -> dict[str, dict[str, Tab
     """Schema -> table name -> Table, views and sequences left out; a schema that does not exist is empty."""
     names = list(schemas)
     found: dict[str, dict[str, Table]] = {name: {} for name in names}
+    auto_increment = "AUTO_INCREMENT"
+    if db.engine == "mysql":
+        # It knows none before the first row, but rows inserted after a swap are found by it.
+        auto_increment = (
+            "COALESCE(AUTO_INCREMENT, (SELECT 1 FROM information_schema.COLUMNS c WHERE c.TABLE_SCHEMA = t.TABLE_SCHEMA"
+            " AND c.TABLE_NAME = t.TABLE_NAME AND LOCATE('auto_increment', c.EXTRA)))"
+        )
     select = (
-        "SELECT TABLE_SCHEMA, TABLE_NAME, AUTO_INCREMENT, COALESCE(DATA_LENGTH, 0) + COALESCE(INDEX_LENGTH, 0)"
-        " FROM information_schema.TABLES"
+        f"SELECT TABLE_SCHEMA, TABLE_NAME, {auto_increment}, COALESCE(DATA_LENGTH, 0) + COALESCE(INDEX_LENGTH, 0)"
+        " FROM information_schema.TABLES t"
         " WHERE TABLE_SCHEMA = %s AND TABLE_TYPE NOT IN ('VIEW', 'SYSTEM VIEW', 'SEQUENCE')"
     )
     for schema, name, auto_increment, size in _per_schema(db, select, names):
@@ -337,8 +344,10 @@ def table_digests(db: Database, schema: str) -> dict[str, str]:
             "indexes": {},
             "keys": {},
         }
+    # On MySQL a part of an index may be an expression instead of a column.
+    part = "COALESCE(COLUMN_NAME, EXPRESSION)" if db.engine == "mysql" else "COLUMN_NAME"
     indexes = db.rows(
-        "SELECT TABLE_NAME, INDEX_NAME, SEQ_IN_INDEX, COLUMN_NAME, NON_UNIQUE, SUB_PART, INDEX_TYPE"
+        f"SELECT TABLE_NAME, INDEX_NAME, SEQ_IN_INDEX, {part}, NON_UNIQUE, SUB_PART, INDEX_TYPE"
         " FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = %s",
         [schema],
     )

@@ -104,10 +104,21 @@ free_bytes:
   description: Free bytes in the file system of the data directory, null if it is not on this host.
   type: int
   returned: success
+replication:
+  description:
+    - What the server has to do with others. RV(ignore:role) is V(single), V(source), V(replica), V(galera) or V(group).
+    - RV(ignore:follows) lists the sources that it is configured to replicate from, RV(ignore:replicas) counts the
+      replicas that are connected to it now. RV(ignore:binlog) is the format of its binary log, null without one;
+      RV(ignore:gtid) says whether that identifies transactions.
+    - RV(ignore:refused) is the reason why no schema can be rolled back on this server, empty without one.
+  type: dict
+  returned: success
+  sample: {"role": "replica", "follows": ["db1:3306"], "replicas": 0, "binlog": "ROW", "gtid": true, "refused": "..."}
 """
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.campaign.rollback.plugins.module_utils.database import DEFAULT_SOCKET, Database, schema_info
+from ansible_collections.campaign.rollback.plugins.module_utils.database_replication import read_replication
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
 
 
@@ -126,6 +137,7 @@ def main() -> None:
     try:
         with Database(given["defaults_file"], given["login_unix_socket"], read_only=True) as db:
             result = schema_info(db, given["schema"], given["rows"], given["long_transaction_s"])
+            result["replication"] = read_replication(db).described()
     except RollbackError as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=False, **result)

@@ -1,4 +1,7 @@
-"""A private MariaDB server for the tests of this directory: own data directory, socket only."""
+"""Private servers for the tests of this directory, first MariaDB, then MySQL: own data directory, socket only.
+
+Every test runs against both, unless it is marked as ``only`` one server's.
+"""
 
 from __future__ import annotations
 
@@ -52,15 +55,18 @@ CREATE TABLE {0}.migrations (
 );
 CREATE TABLE {0}.sessions (id VARCHAR(40) PRIMARY KEY, payload TEXT NOT NULL);
 INSERT INTO {0}.campaigns (name) VALUES ('first'), ('second');
-INSERT INTO {0}.campaign_logs (campaign_id, message_id) SELECT 1 + seq % 2, CONCAT('m', seq) FROM {0}.seq_1_to_40;
+INSERT INTO {0}.campaign_logs (campaign_id, message_id)
+  WITH RECURSIVE numbers AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM numbers WHERE n < 40)
+  SELECT 1 + n % 2, CONCAT('m', n) FROM numbers;
 INSERT INTO {0}.migrations (migration, batch) VALUES ('2021_01_01_create_campaigns', 1);
 """
 
 
 @dataclasses.dataclass
 class Server:
-    """The private server; tests may take it down if they bring it up again."""
+    """A private server; tests may take it down if they bring it up again."""
 
+    engine: str
     command: list[str]
     socket: str
     log: pathlib.Path
@@ -73,7 +79,9 @@ class Server:
                 return
             except RollbackError:
                 if self.process.poll() is not None:
-                    pytest.fail(f"mariadbd ended with {self.process.returncode}: {self.log.read_text()[-2000:]}")
+                    pytest.fail(
+                        f"{self.command[0]} ended with {self.process.returncode}: {self.log.read_text()[-2000:]}"
+                    )
                 time.sleep(0.05)
 
     def kill(self):
@@ -88,46 +96,80 @@ class Server:
         return connection_arguments(None, self.socket)
 
     def dump(self, schema, path):
-        return write_dump(dump_command("mariadb", self.arguments, schema), str(path))
+        return write_dump(dump_command(self.engine, self.arguments, schema), str(path))
 
 
-@pytest.fixture(scope="session")
-def server():
-    with private_server() as found:
-        yield found
+def pytest_collection_modifyitems(items):
+    for item in items:
+        only = item.get_closest_marker("only")
+        # A test that starts servers of its own chooses them itself.
+        if only and "server" in item.fixturenames and item.callspec.params["server"] not in only.args:
+            item.add_marker(pytest.mark.skip(reason=only.kwargs["reason"]))
+
+
+def program(name):
+    found = shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin")
+    return found or pytest.fail(f"{name} is missing; tests/install-packages installs what these tests need")
+
+
+def mariadb(base, user):
+    """Install an empty MariaDB in ``base``; returns the start of its command."""
+    program("mariadb-backup")
+    command = [program("mariadb-install-db"), "--no-defaults", f"--datadir={base}/data", f"--user={user}"]
+    command += ["--skip-test-db", "--auth-root-authentication-method=socket", f"--auth-root-socket-user={user}"]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return [program("mariadbd"), "--no-defaults", "--innodb-log-file-size=16M"]
+
+
+def mysql(base, user):
+    """The same for MySQL, which is not installed on this host: it is unpacked, and found first from now on."""
+    place = subprocess.run([ROOT / "tests" / "unpack-mysql"], stdout=subprocess.PIPE, text=True)
+    if place.returncode:
+        pytest.fail("tests/unpack-mysql failed; tests/install-packages installs what it needs, -k mariadb does without")
+    unpacked = place.stdout.strip()
+    os.environ["PATH"] = f"{unpacked}/bin:{os.environ['PATH']}"
+    command = [program("mysqld"), "--no-defaults", f"--basedir={unpacked}/usr"]
+    new = [*command, "--initialize-insecure", f"--datadir={base}/data", f"--user={user}"]
+    subprocess.run([*new, f"--log-error={base}/server.log"], check=True)
+    # MariaDB's ways: whoever has the socket's account needs no password.
+    (base / "start.sql").write_text(
+        f"CREATE USER IF NOT EXISTS `{user}`@localhost;\nALTER USER `{user}`@localhost IDENTIFIED WITH auth_socket;\n"
+        f"GRANT ALL ON *.* TO `{user}`@localhost WITH GRANT OPTION;\n"
+    )
+    command += ["--plugin-load-add=auth_socket.so", f"--init-file={base}/start.sql", f"--secure-file-priv={base}"]
+    return [*command, "--mysqlx=OFF", "--innodb-redo-log-capacity=16M"]
 
 
 @contextlib.contextmanager
-def private_server(*more):
-    """A server of its own with ``more`` options."""
-    for program in ("mariadbd", "mariadb-install-db", "mariadb-dump", "mariadb-backup", "zstd"):
-        if not shutil.which(program, path=os.environ["PATH"] + ":/usr/sbin"):
-            pytest.fail(
-                f"{program} is missing; these tests need the packages mariadb-server, mariadb-client, mariadb-backup"
-                " and zstd"
-            )
+def running(engine, *options):
+    """A new, empty server; ``options`` are its own."""
     user = subprocess.run(["id", "-un"], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
     # Not pytest's own directory: a socket's path is limited to about 100 characters.
     base = pathlib.Path(tempfile.mkdtemp(prefix="rollback-db-"))
-    data, socket = base / "data", base / "s"
-    log = base / "server.log"
-    subprocess.run(
-        ["mariadb-install-db", "--no-defaults", f"--datadir={data}", f"--user={user}", "--skip-test-db"]
-        + ["--auth-root-authentication-method=socket", f"--auth-root-socket-user={user}"],
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )
-    options = [f"--datadir={data}", f"--socket={socket}", f"--user={user}", f"--log-error={log}", "--skip-networking"]
-    options += ["--innodb-buffer-pool-size=64M", "--innodb-log-file-size=16M"]
-    daemon = shutil.which("mariadbd", path=os.environ["PATH"] + ":/usr/sbin")
-    found = Server([daemon, "--no-defaults", *options, *more], str(socket), log)
+    socket, log = base / "s", base / "server.log"
     try:
-        found.start()
-        yield found
+        command = {"mariadb": mariadb, "mysql": mysql}[engine](base, user)
+        command += [f"--datadir={base}/data", f"--socket={socket}", f"--user={user}", f"--log-error={log}"]
+        found = Server(engine, [*command, "--innodb-buffer-pool-size=64M", *options], str(socket), log)
+        try:
+            found.start()
+            yield found
+        finally:
+            found.process.terminate()
+            found.process.wait()
     finally:
-        found.process.terminate()
-        found.process.wait()
         shutil.rmtree(base)
+
+
+@pytest.fixture(scope="session", params=["mariadb", "mysql"])
+def server(request):
+    program("zstd")
+    path = os.environ["PATH"]
+    try:
+        with running(request.param, "--skip-networking") as found:
+            yield found
+    finally:
+        os.environ["PATH"] = path
 
 
 @pytest.fixture

@@ -18,6 +18,8 @@ from ansible_collections.campaign.rollback.plugins.module_utils.database_verify 
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
 from conftest import SHADOW, VERIFY
 
+PHYSICAL = pytest.mark.only("mariadb", reason="physical backups are MariaDB's")
+
 PAGE = 16384
 
 
@@ -119,6 +121,7 @@ ALL = {"one_byte", "page_zeroed", "first_page", "cut", "stale_page", "pages_swap
 ALL |= {"structure_cut", "other_table", "table_too_many"}
 
 
+@PHYSICAL
 @pytest.mark.parametrize("what", [*sorted(ALL), "nothing"])
 def test_a_damaged_backup_is_found_before_anything_is_touched(server, db, prepared, tmp_path, what):
     base, files, expected = prepared
@@ -167,6 +170,7 @@ def caught(server, db, directory, expected):
     return found
 
 
+@PHYSICAL
 @pytest.mark.parametrize("what", sorted(CAUGHT))
 def test_damage_older_than_the_digests_is_found_before_a_swap(server, db, prepared, tmp_path, what):
     base, _files, expected = prepared

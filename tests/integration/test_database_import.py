@@ -25,7 +25,9 @@ from ansible_collections.campaign.rollback.plugins.module_utils.database_load im
 from ansible_collections.campaign.rollback.plugins.module_utils.database_verify import verify_copy
 from ansible_collections.campaign.rollback.plugins.module_utils.dump import Progress
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
-from conftest import SHADOW, checksums, private_server
+from conftest import SHADOW, checksums, running
+
+pytestmark = pytest.mark.only("mariadb", reason="physical backups are MariaDB's")
 
 #: Where an import may be broken off: before or after the statement or call whose text begins so.
 POINTS = [
@@ -218,7 +220,7 @@ def test_a_server_that_cannot_import_is_told_before_anything_is_touched(db, plai
 
 def test_an_import_stays_out_of_the_binary_log_and_is_refused_where_it_is_read(plain, tmp_path):
     src, files, _expected = plain
-    with private_server("--log-bin", "--server-id=1") as logging, logging.connect() as own:
+    with running("mariadb", "--skip-networking", "--log-bin", "--server-id=1") as logging, logging.connect() as own:
         own.run("FLUSH BINARY LOGS")
         (name, *_rest) = own.rows("SHOW MASTER STATUS")[0]
         load_beside(own, logging.arguments, src, SHADOW, Expected(), files)

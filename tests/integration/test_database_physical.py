@@ -19,7 +19,9 @@ from ansible_collections.campaign.rollback.plugins.module_utils.database import 
 from ansible_collections.campaign.rollback.plugins.module_utils.database_physical import obstacles
 from ansible_collections.campaign.rollback.plugins.module_utils.database_swap import Request, swap
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
-from conftest import SHADOW, VERIFY, checksums, private_server
+from conftest import SHADOW, VERIFY, checksums, running
+
+pytestmark = pytest.mark.only("mariadb", reason="physical backups are MariaDB's")
 
 #: What a schema may have beyond plain tables: names that file systems cannot hold, columns added and dropped without a
 #: rebuild, every row format, geometry, history, and things that run.
@@ -244,7 +246,7 @@ def test_a_schema_that_needs_a_logical_backup_is_told_so(server, db, fill, made,
 def test_an_encrypted_table_needs_a_logical_backup(tmp_path):
     (tmp_path / "keys").write_text("1;" + "a1" * 32)
     plugin = ["--plugin-load-add=file_key_management", f"--file-key-management-filename={tmp_path}/keys"]
-    with private_server(*plugin) as server, server.connect() as db:
+    with running("mariadb", "--skip-networking", *plugin) as server, server.connect() as db:
         db.run("CREATE DATABASE blazz")
         db.run("CREATE TABLE blazz.x (id INT PRIMARY KEY) ENCRYPTED=YES")
         db.run("CREATE TABLE blazz.y (id INT PRIMARY KEY)")

@@ -41,7 +41,10 @@ def play(server, tmp_path):
             "module_defaults": {
                 f"campaign.rollback.database_{name}": {"state_dir": state} for name in ("swap", "load", "backup")
             },
-            "tasks": [{"include_role": {"name": "campaign.rollback.database", "tasks_from": verb}} for verb in verbs],
+            "tasks": [
+                *({"include_role": {"name": "campaign.rollback.database", "tasks_from": verb}} for verb in verbs),
+                {"debug": {"var": "database_assessment.reason"}},
+            ],
         }
         book["tasks"] += [{"ansible.builtin.debug": {"var": name}} for name in shown]
         path = tmp_path / "play.yml"
@@ -116,3 +119,24 @@ def test_a_physical_backup_is_captured_assessed_and_restored(server, db, fill, p
     assert set(read_tables(db, [ATTIC])[ATTIC]) == set(read_tables(db, ["blazz"])["blazz"])
     play("undo", run_reverts=RUN_ID, database_run_id="20261121T180000Z")
     assert existing_schemas(db, ["blazz", SHADOW]) == {"blazz"}
+
+
+@pytest.fixture
+def configured_replica(server, db):
+    """A server that was told whom to follow, as after a failover that nobody finished."""
+    follow, forget = {
+        "mariadb": ("CHANGE MASTER TO MASTER_HOST='db1'", "RESET SLAVE ALL"),
+        "mysql": ("CHANGE REPLICATION SOURCE TO SOURCE_HOST='db1'", "RESET REPLICA ALL"),
+    }[server.engine]
+    db.run(follow)
+    yield
+    with server.connect() as own:
+        own.run(forget)
+
+
+def test_a_replica_is_neither_captured_nor_rolled_back(db, target, configured_replica, play, tmp_path):
+    reason = "replica of db1:3306: its data have to be rolled back there"
+    assert reason in play("assess", check=True, database_target=target)
+    assert reason in play("capture", fails=True, database_copies=str(tmp_path / "copies"))
+    assert existing_schemas(db, ["blazz", f"blazz__verify_{RUN_ID}"]) == {"blazz"}
+    assert not (tmp_path / "copies").exists()

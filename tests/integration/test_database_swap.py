@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import threading
 
@@ -146,7 +147,8 @@ def test_writers_see_no_error_and_lose_nothing(server, db, staged, journal):
         thread.start()
     try:
         everyone_goes_on()
-        result = swap(db, journal, REQUEST)
+        # Writers that nothing holds back may give out more ids than the usual gap before the rename gets through.
+        result = swap(db, journal, dataclasses.replace(REQUEST, gap=1_000_000))
         everyone_goes_on()
         revert(db, journal, journal, "blazz", 1, 5)
         everyone_goes_on()
@@ -276,7 +278,11 @@ def test_attic_tables_that_vanished_are_no_successful_undo(db, staged, journal):
         ("CREATE VIEW blazz.v AS SELECT 1", "views in blazz: v"),
         ("CREATE PROCEDURE blazz__shadow_1.p() SELECT 1", "routines in blazz__shadow_1: p"),
         ("CREATE EVENT blazz.e ON SCHEDULE EVERY 1 DAY DO SELECT 1", "events in blazz: e"),
-        ("CREATE SEQUENCE blazz.s", "sequences in blazz: s"),
+        pytest.param(
+            "CREATE SEQUENCE blazz.s",
+            "sequences in blazz: s",
+            marks=pytest.mark.only("mariadb", reason="MySQL has no sequences"),
+        ),
         (
             "ALTER TABLE blazz.sessions ADD c BIGINT UNSIGNED,"
             " ADD CONSTRAINT fk FOREIGN KEY (c) REFERENCES blazz.campaigns (id)",
@@ -456,7 +462,7 @@ def test_rows_refused_one_by_one_do_not_hide_a_lost_server(server, db, staged, j
     class Broken(Database):
         def run(self, sql):
             if sql.startswith("INSERT"):
-                self.rows("SELECT 1 FROM nowhere.nothing")
+                self.rows("SELECT 1 FROM blazz.nothing")
             return super().run(sql)
 
     before = names(db)
