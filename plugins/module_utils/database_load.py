@@ -22,17 +22,17 @@ from ansible_collections.campaign.rollback.plugins.module_utils.database import 
     schema_info,
     table_digests,
 )
-from ansible_collections.campaign.rollback.plugins.module_utils.database_merge import (
-    merge_rows,
-    merge_sql,
-    parents_first,
-)
-from ansible_collections.campaign.rollback.plugins.module_utils.database_swap import (
+from ansible_collections.campaign.rollback.plugins.module_utils.database_carry import (
     Carry,
     auto_increments,
     carry_rows,
     carry_sql,
-    create_like,
+)
+from ansible_collections.campaign.rollback.plugins.module_utils.database_execute import create_like
+from ansible_collections.campaign.rollback.plugins.module_utils.database_merge import (
+    merge_rows,
+    merge_sql,
+    parents_first,
 )
 from ansible_collections.campaign.rollback.plugins.module_utils.dump import (
     Dump,
