@@ -159,7 +159,8 @@ def impossible(
     Without ``columns`` of the tables that go live, only the tables are looked at.
     """
     reasons, tables = [], set(live)
-    for key in (border.after for border in wanted):
+    for border in wanted:
+        key = border.after
         if key is None or key.parent[0] != plan.live:
             continue
         child, parent = (
@@ -168,20 +169,24 @@ def impossible(
         )
         if key.parent[1] not in tables:
             reasons.append(f"{key.short}: there will be no table {key.parent[1]}")
-        elif columns is not None and not (
-            _fits(key, columns.get(child, {}), columns.get(parent, {})) and _indexed(db, parent, key.references)
-        ):
-            reasons.append(f"{key.short}: the columns that it refers to will not fit it")
+        elif columns is not None:
+            new = columns.get(parent, {})
+            # The columns of a child in another schema are not at hand; those that it refers to now fit it.
+            fits = _alike(columns.get(child, {}), key.columns, new, key.references) and (
+                border.before is None
+                or _alike(columns.get(border.before.parent, {}), key.references, new, key.references)
+            )
+            if not fits or not _indexed(db, parent, key.references):
+                reasons.append(f"{key.short}: the columns that it refers to will not fit it")
     return reasons
 
 
-def _fits(key: Key, child: Mapping[str, Column], parent: Mapping[str, Column]) -> bool:
-    for name, other in zip(key.columns, key.references):
-        if other not in parent:
-            return False
-        if name in child and _comparable(child[name]) != _comparable(parent[other]):
-            return False
-    return True
+def _alike(one: Mapping[str, Column], names: Sequence[str], other: Mapping[str, Column], others: Sequence[str]) -> bool:
+    """Whether the second table has the columns, and of the first one's types as far as that is known."""
+    return all(
+        there in other and (name not in one or _comparable(one[name]) == _comparable(other[there]))
+        for name, there in zip(names, others)
+    )
 
 
 def _comparable(column: Column) -> tuple[str, str | None, str | None]:

@@ -108,14 +108,15 @@ def _attempts(db: Database, prepared: Prepared, request: Request) -> tuple[dict[
         except RollbackError as error:
             # Now, because putting back may end them.
             blocking = long_transactions(db, 0 if freeze.running else request.lock_wait_s) if busy(error) else []
-            swapped, problems = _settled(db, handover, request, error)
+            swapped, problems, ended = _settled(db, handover, request, error)
             freeze.over()
+            freeze.ended += ended
             if swapped:
                 break
             if not busy(error):
                 raise
             if attempt == request.attempts or freeze.exhausted:
-                raise _blocked(blocking, attempt, request, freeze.lasted) from error
+                raise _blocked(blocking, attempt, request, freeze) from error
             # Everything that queued up behind the waiting rename gets through before the next try.
             time.sleep(min(0.1 * 2**attempt, 1.0))
     result = {
@@ -130,11 +131,14 @@ def _attempts(db: Database, prepared: Prepared, request: Request) -> tuple[dict[
     return result, problems
 
 
-def _blocked(blocking: list[dict[str, Any]], attempts: int, request: Request, frozen_s: float) -> RollbackError:
+def _blocked(blocking: list[dict[str, Any]], attempts: int, request: Request, freeze: Freeze) -> RollbackError:
     listed = ["connection {id}, user {user}, {seconds} s".format(**entry) for entry in blocking]
+    listed += [
+        f"connection {connection} was ended, as it was in the way of the triggers" for connection in freeze.ended
+    ]
     waited = f"{attempts} waits of {request.lock_wait_s} s"
-    if frozen_s:
-        waited = f"{frozen_s:.1f} s, in which others could not write"
+    if freeze.lasted:
+        waited = f"{freeze.lasted:.1f} s, in which others could not write"
     return RollbackError(
         f"The tables stayed in use for {waited}; nothing was swapped",
         found="; ".join(listed) or "the blocking transaction has ended meanwhile",
@@ -143,15 +147,20 @@ def _blocked(blocking: list[dict[str, Any]], attempts: int, request: Request, fr
     )
 
 
-def _settled(db: Database, handover: Handover, request: Request, error: RollbackError) -> tuple[bool, list[str]]:
-    """After an error: whether the rename is in force, with the rest made to fit, on a connection of its own."""
+def _settled(
+    db: Database, handover: Handover, request: Request, error: RollbackError
+) -> tuple[bool, list[str], list[int]]:
+    """After an error, on a connection of its own: make the rest fit the tables.
+
+    Returns whether the rename is in force, what the server did not accept, and the connections that had to be ended.
+    """
     if not handover:
-        return False, []
+        return False, [], []
     try:
         with db.again() as own:
             own.limit_waits(request.lock_wait_s)
-            swapped = in_force(own, handover.to_mapping())
-            return swapped, settle(own, handover, swapped, _freeze(own, request))
+            swapped, freeze = in_force(own, handover.to_mapping()), _freeze(own, request)
+            return swapped, settle(own, handover, swapped, freeze), freeze.ended
     except RollbackError as second:
         raise Unsettled(
             error.what,
@@ -193,8 +202,8 @@ def _mentions_handover(path: str) -> bool:
         return False
 
 
-def recover(db: Database, by: Journal, request: Request, reverts: Journal | None = None) -> bool:
-    """Finish or put back what is pending, as the tables tell; returns whether there was anything.
+def recover(db: Database, by: Journal, request: Request, reverts: Journal | None = None) -> dict[str, Any]:
+    """Finish or put back what is pending, as the tables tell; returns ``changed`` and ``ended``, nothing if none was.
 
     Raises RollbackError for what the server refuses; not if the run ``reverts`` is about to be reverted, which replaces
     it. What another run left is passed over if somebody has moved its tables since.
@@ -202,6 +211,7 @@ def recover(db: Database, by: Journal, request: Request, reverts: Journal | None
     found = pending(by, request.schema)
     if found:
         db.limit_waits(request.lock_wait_s)
+    ended: list[int] = []
     concerned = {journal.run_id for journal in (by, reverts) if journal}
     for journal, step in found:
         try:
@@ -210,8 +220,10 @@ def recover(db: Database, by: Journal, request: Request, reverts: Journal | None
             if journal.run_id in concerned:
                 raise
             continue
-        problems = settle(db, Handover.from_mapping(step.undo), swapped, _freeze(db, request))
+        freeze = _freeze(db, request)
+        problems = settle(db, Handover.from_mapping(step.undo), swapped, freeze)
+        ended += freeze.ended
         if problems and not reverts:
             raise incomplete(problems, request.schema)
         journal.undone(step.seq)
-    return bool(found)
+    return {"changed": True, "ended": ended} if found else {}

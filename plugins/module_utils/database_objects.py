@@ -100,7 +100,12 @@ def read_definitions(db: Database, schema: str, found: Mapping[str, Sequence[str
     if wanted:
         db.run(f"USE {quote(schema)}")
         db.run("SET SESSION sql_quote_show_create=1")
-    return tuple(definition for read in wanted for definition in read(db, schema))
+    # MySQL keeps the delimiter of some clients, and not that of others.
+    return tuple(
+        dataclasses.replace(definition, sql=definition.sql.rstrip("; \n"))
+        for read in wanted
+        for definition in read(db, schema)
+    )
 
 
 def _routines(db: Database, schema: str) -> list[Definition]:

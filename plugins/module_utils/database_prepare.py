@@ -211,7 +211,7 @@ def _handed_over(
             where=request.schema,
             next_step="change or drop what is named, there or in the backup",
         )
-    return dataclasses.replace(handover, keys=tuple(crossing)), objects
+    return dataclasses.replace(handover, keys=() if foreseen else tuple(crossing)), objects
 
 
 def _carrying(

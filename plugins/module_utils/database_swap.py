@@ -101,7 +101,10 @@ def swap(db: Database, journal: Journal, request: Request, check: bool = False) 
 
     A swap of this run that is already in force is left alone, so running again after a crash completes the run.
     """
-    begun = bool(pending(journal, request.schema)) if check else recover(db, journal, request)
+    if check:
+        recovered: dict[str, Any] = {"changed": True} if pending(journal, request.schema) else {}
+    else:
+        recovered = recover(db, journal, request)
     for step in journal.to_undo(COMPONENT, STEP):
         undo = step.undo
         if undo["schema"] != request.schema:
@@ -109,9 +112,9 @@ def swap(db: Database, journal: Journal, request: Request, check: bool = False) 
         if is_swapped(db, step):
             if step.state != "done" and not check:
                 journal.done(step.seq)
-            done = {"incoming": undo["shadow"], "outgoing": undo["attic"], "in_force": True, "changed": begun}
+            done = {"incoming": undo["shadow"], "outgoing": undo["attic"], "in_force": True}
             done["tables"] = {"to_live": undo["into"], "from_live": undo["out"]}
-            return {**_unchanged(request.schema), **done, **step.result}
+            return {**_unchanged(request.schema), **done, **step.result, **recovered}
         if not check:
             journal.undone(step.seq)
     prepared = prepare(db, request)
@@ -183,7 +186,7 @@ def revert(
     outcome = _unchanged(schema)
     if not check:
         waits = Request(schema, "", "", lock_wait_s=lock_wait_s, attempts=attempts, freeze_s=freeze_s)
-        outcome["changed"] = recover(db, by, waits, reverts=journal)
+        outcome.update(recover(db, by, waits, reverts=journal))
     for step in journal.to_undo(COMPONENT, STEP):
         if step.undo["schema"] != schema:
             continue

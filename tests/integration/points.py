@@ -13,27 +13,27 @@ OF_THE_SESSION = ("USE ", "SET SESSION ")
 
 
 class Counted(Database):
-    """Calls ``at`` before the n-th change, counted from when it is connected."""
+    """Calls ``at`` before the n-th change, counted from when it is connected; of those that begin with ``only``."""
 
     left = None
 
-    def __init__(self, server, number, at):
+    def __init__(self, server, number, at, only):
         super().__init__(socket=server.socket)
-        self.left, self.at = number, at
+        self.left, self.at, self.only = number, at, only
 
-    def point(self):
-        if self.left is not None:
+    def point(self, what):
+        if self.left is not None and what.startswith(self.only):
             self.left -= 1
             if self.left == 0:
                 self.at()
 
     def run(self, sql):
         if not sql.startswith(OF_THE_SESSION):
-            self.point()
+            self.point(sql)
         return super().run(sql)
 
 
-def stopped(server, number, at, act):
+def stopped(server, number, at, act, only=""):
     """Run ``act`` in a process of its own with ``at`` before its n-th change; returns its exit status, 0 if it ended.
 
     An exception of ``act`` gives 3. ``act`` gets its connection.
@@ -42,9 +42,9 @@ def stopped(server, number, at, act):
     if not process:
         status = 3
         try:
-            with Counted(server, number, at) as own:
+            with Counted(server, number, at, only) as own:
                 record = Journal._record
-                Journal._record = lambda *arguments, **fields: (own.point(), record(*arguments, **fields))[1]
+                Journal._record = lambda *arguments, **fields: (own.point("journal"), record(*arguments, **fields))[1]
                 act(own)
                 own.left = None
                 status = 0
