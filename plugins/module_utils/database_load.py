@@ -23,18 +23,18 @@ from ansible_collections.campaign.rollback.plugins.module_utils.database import 
     table_digests,
 )
 from ansible_collections.campaign.rollback.plugins.module_utils.database_backup import Backup, Files, opened
+from ansible_collections.campaign.rollback.plugins.module_utils.database_carry import (
+    Carry,
+    auto_increments,
+    carry_rows,
+    carry_sql,
+)
+from ansible_collections.campaign.rollback.plugins.module_utils.database_execute import create_like
 from ansible_collections.campaign.rollback.plugins.module_utils.database_files import discard_schema, drop_schema
 from ansible_collections.campaign.rollback.plugins.module_utils.database_merge import (
     merge_rows,
     merge_sql,
     parents_first,
-)
-from ansible_collections.campaign.rollback.plugins.module_utils.database_swap import (
-    Carry,
-    auto_increments,
-    carry_rows,
-    carry_sql,
-    create_like,
 )
 from ansible_collections.campaign.rollback.plugins.module_utils.database_verify import verify_copy
 from ansible_collections.campaign.rollback.plugins.module_utils.dump import (

@@ -225,6 +225,7 @@ import contextlib
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.campaign.rollback.plugins.module_utils.database import DEFAULT_SOCKET, Database
 from ansible_collections.campaign.rollback.plugins.module_utils.database_backup import FILE_OPTIONS, recorded_digest
+from ansible_collections.campaign.rollback.plugins.module_utils.database_carry import CARRY_OPTIONS, Carry
 from ansible_collections.campaign.rollback.plugins.module_utils.database_load import (
     Expected,
     load_beside,
@@ -232,7 +233,6 @@ from ansible_collections.campaign.rollback.plugins.module_utils.database_load im
     remove,
     revert_in_place,
 )
-from ansible_collections.campaign.rollback.plugins.module_utils.database_swap import CARRY_OPTIONS, Carry
 from ansible_collections.campaign.rollback.plugins.module_utils.dump import connection_arguments
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
 from ansible_collections.campaign.rollback.plugins.module_utils.journal import UNDO_OPTIONS, Journal

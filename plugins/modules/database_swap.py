@@ -11,8 +11,17 @@ description:
     wait for open transactions, several times if need be. A crash leaves everything old or everything new.
   - Before that, rows that must not fall back (O(carry)) are copied into the shadow, and AUTO_INCREMENT values are
     raised so that no id is given out twice.
-  - Refused with nothing touched if the live or the shadow schema has triggers, views, routines, events or
-    sequences, or if a foreign key connects a table that moves with one that does not.
+  - Sequences move with the tables. Views, routines and events of the live schema become those of the shadow; what is
+    the same on both sides is not touched, and a routine that is replaced keeps its grants. Triggers are dropped right
+    before the rename and made again right after it; meanwhile C(read_only) makes the writes of others fail, for at most
+    O(freeze_s), while reads go on. Without triggers nothing is frozen.
+  - Foreign keys between tables that move and others are dropped before the rename and added again to the tables that
+    are live after it, without a look at the rows; those that refer to nothing are counted in RV(orphans).
+  - What is replaced is recorded in the journal before, and comes back with O(state=reverted). If the module or the
+    server dies at any moment, the next swap or undo on this host finishes it or puts it back, as the tables tell.
+  - Refused with nothing touched, and with all reasons, if the definer of an object to be made does not exist, a view of
+    the shadow refers to something missing, a trigger or a view has a name that a table which stays or its trigger has,
+    or a foreign key could not be added again.
   - O(carry) is complete only if the writers of its tables are paused; without O(carry) writers may go on.
 options:
   schema:
@@ -39,11 +48,12 @@ options:
   incoming_tables:
     description:
       - Tables that the shadow is going to hold. With them check mode plans a swap before the shadow is loaded.
+      - What else comes with the shadow, such as views and sequences, cannot be told then.
     type: list
     elements: str
     default: []
   keep_tables:
-    description: Tables that stay where they are, live and in the shadow.
+    description: Tables and sequences that stay where they are, live and in the shadow, with their triggers.
     type: list
     elements: str
     default: []
@@ -87,6 +97,23 @@ options:
     description: Number of attempts.
     type: int
     default: 5
+  freeze_s:
+    description:
+      - Longest time in seconds for which writes are held up while triggers are missing, over all attempts.
+      - Half of it is for the rename. If the tables are not free by then, everything is put back, and the error names
+        the transactions that hold them.
+      - Accounts with the privilege to write to a server that is read-only (MariaDB READ ONLY ADMIN, MySQL
+        CONNECTION_ADMIN) are not held up.
+    type: float
+    default: 2
+  keep_objects:
+    description:
+      - Kinds of which the live schema keeps its own, for a backup that was made without them.
+      - O(state=reverted) takes this from the journal.
+    type: list
+    elements: str
+    choices: [events, routines, views]
+    default: []
 extends_documentation_fragment:
   - campaign.rollback.run
   - campaign.rollback.undo
@@ -96,7 +123,7 @@ attributes:
     description: Verifies everything that can be known beforehand and returns what would be swapped.
     support: full
   diff_mode:
-    description: Shows the tables per schema before and after.
+    description: Shows the tables per schema, and the objects that change by name and digest, before and after.
     support: full
   idempotent:
     description: Once per run.
@@ -146,13 +173,33 @@ outgoing:
   type: str
   returned: if there is something to swap
 tables:
-  description: Names of the tables that go live (RV(ignore:to_live)) and that stop being live (RV(ignore:from_live)).
+  description:
+    - Names of the tables and sequences that go live (RV(ignore:to_live)) and that stop being live
+      (RV(ignore:from_live)).
   type: dict
   returned: success
   sample: {"to_live": ["campaigns"], "from_live": ["campaigns", "campaign_hybrid_options"]}
+objects:
+  description:
+    - Triggers, views, routines, events and foreign keys that are not the same before and after, by kind and name.
+      RV(ignore:to_live) is what the live schema gets, RV(ignore:from_live) what it loses.
+  type: dict
+  returned: success
+  sample: {"to_live": ["view open_campaigns"], "from_live": ["trigger count_logs", "view open_campaigns"]}
 swap_s:
   description: Seconds of the rename that succeeded.
   type: float
+  returned: success
+frozen_s:
+  description: Longest time in seconds in which the writes of others failed; 0 without triggers.
+  type: float
+  returned: success
+ended:
+  description:
+    - Connections that were ended because they would have prolonged the freeze. They took a table that was waiting for
+      its triggers.
+  type: list
+  elements: int
   returned: success
 attempts:
   description: Number of attempts it took.
@@ -173,6 +220,14 @@ conflicts:
   type: dict
   returned: success
   sample: {"contacts": 1}
+orphans:
+  description:
+    - Foreign keys that were added again and have rows that refer to nothing, with RV(ignore:name), RV(ignore:table),
+      RV(ignore:references) and the number of such RV(ignore:rows).
+  type: list
+  elements: dict
+  returned: success
+  sample: [{"name": "sessions_user", "table": "blazz.sessions", "references": "blazz.users", "rows": 2}]
 auto_increment:
   description: Next id per table after the swap, for the tables that had one on both sides.
   type: dict
@@ -183,13 +238,9 @@ import contextlib
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.campaign.rollback.plugins.module_utils.database import DEFAULT_SOCKET, Database
-from ansible_collections.campaign.rollback.plugins.module_utils.database_swap import (
-    CARRY_OPTIONS,
-    Carry,
-    Request,
-    revert,
-    swap,
-)
+from ansible_collections.campaign.rollback.plugins.module_utils.database_carry import CARRY_OPTIONS, Carry
+from ansible_collections.campaign.rollback.plugins.module_utils.database_prepare import Request
+from ansible_collections.campaign.rollback.plugins.module_utils.database_swap import revert, swap
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
 from ansible_collections.campaign.rollback.plugins.module_utils.journal import UNDO_OPTIONS, Journal
 
@@ -207,6 +258,13 @@ def main() -> None:
             "auto_increment_gap": {"type": "int", "default": 1000},
             "lock_wait_s": {"type": "int", "default": 2},
             "attempts": {"type": "int", "default": 5},
+            "freeze_s": {"type": "float", "default": 2},
+            "keep_objects": {
+                "type": "list",
+                "elements": "str",
+                "choices": ["events", "routines", "views"],
+                "default": [],
+            },
             **UNDO_OPTIONS,
             "defaults_file": {"type": "path"},
             "login_unix_socket": {"type": "path", "default": DEFAULT_SOCKET},
@@ -218,6 +276,8 @@ def main() -> None:
     for name in ("lock_wait_s", "attempts"):
         if given[name] < 1:
             module.fail_json(msg=f"{name} must be at least 1. Found: {given[name]}.")
+    if not given["freeze_s"] > 0:
+        module.fail_json(msg=f"freeze_s must be more than 0. Found: {given['freeze_s']}.")
     check = module.check_mode
     try:
         by = Journal.of_module(given)
@@ -227,7 +287,8 @@ def main() -> None:
         ):
             if given["state"] == "reverted":
                 journal = Journal.to_revert(given)
-                result = revert(db, journal, by, given["schema"], given["lock_wait_s"], given["attempts"], check)
+                waits = (given["lock_wait_s"], given["attempts"])
+                result = revert(db, journal, by, given["schema"], *waits, check, given["freeze_s"])
             else:
                 request = Request(
                     given["schema"],
@@ -239,6 +300,8 @@ def main() -> None:
                     given["lock_wait_s"],
                     given["attempts"],
                     tuple(given["incoming_tables"]) if check else (),
+                    freeze_s=given["freeze_s"],
+                    keep_objects=tuple(given["keep_objects"]),
                 )
                 result = swap(db, by, request, check)
     except OSError as error:

@@ -10,6 +10,7 @@ import sys
 import pytest
 from ansible_collections.campaign.rollback.plugins.module_utils.database import (
     existing_schemas,
+    read_objects,
     read_tables,
     schema_info,
 )
@@ -64,8 +65,13 @@ def play(server, tmp_path):
 def target(server, db, fill, tmp_path):
     """What the manifest says of a backup; the live schema has moved on since."""
     found = schema_info(db, fill())
+    db.run("CREATE VIEW blazz.names AS SELECT name FROM blazz.campaigns")
+    db.run("CREATE TRIGGER blazz.t BEFORE INSERT ON blazz.campaigns FOR EACH ROW SET NEW.note = 'old'")
     dump = server.dump("blazz", tmp_path / "v1.sql.zst")
     db.run("CREATE TABLE blazz.newer (id INT)")
+    db.run("DROP VIEW blazz.names")
+    db.run("DROP TRIGGER blazz.t")
+    db.run("CREATE PROCEDURE blazz.newer() SELECT 1")
     files = [{"path": dump.path, "sha256": dump.sha256, "bytes": dump.bytes}]
     return {"files": files, "tables": found["tables"], "migrations": found["migrations"]}
 
@@ -76,8 +82,11 @@ def test_check_mode_shows_the_swap_and_changes_nothing(db, target, play, tmp_pat
         assert f"+blazz__attic_{RUN_ID}: campaign_logs, campaigns, migrations, newer, sessions" in shown
     assert existing_schemas(db, ["blazz", SHADOW, ATTIC]) == {"blazz"}
     assert not (tmp_path / "state" / "runs").exists()
-    db.run("CREATE VIEW blazz.v AS SELECT 1")
-    assert "views in blazz" in play("stage", check=True, fails=True, database_target=target)
+    db.run("CREATE DATABASE other")
+    db.run("ALTER TABLE blazz.newer ADD PRIMARY KEY (id)")
+    db.run("CREATE TABLE other.x (id INT, FOREIGN KEY (id) REFERENCES blazz.newer (id))")
+    refused = play("stage", check=True, fails=True, database_target=target)
+    assert "there will be no table newer" in refused
 
 
 def test_staged_switched_continued_and_undone(db, target, play):
@@ -86,6 +95,8 @@ def test_staged_switched_continued_and_undone(db, target, play):
     play("stage", "switch", database_target=target, database_resumed=True)
     swapped = read_tables(db, ["blazz", ATTIC])
     assert "newer" in swapped[ATTIC]
+    restored = {"triggers": ["t"], "views": ["names"], "routines": [], "events": [], "sequences": []}
+    assert read_objects(db, ["blazz"])["blazz"] == restored
     # A run that has swapped stages and switches again without doing anything, even if its backup is gone by now.
     gone = dict(target, files=[{"path": "/gone.sql", "sha256": "", "bytes": 0}])
     play("stage", "switch", database_target=gone, database_resumed=True)
@@ -93,6 +104,8 @@ def test_staged_switched_continued_and_undone(db, target, play):
     assert read_tables(db, [SHADOW])[SHADOW] == {}
     play("undo", run_reverts=RUN_ID, database_run_id="20261121T180000Z")
     assert "newer" in read_tables(db, ["blazz"])["blazz"]
+    replaced = {"triggers": [], "views": [], "routines": ["newer"], "events": [], "sequences": []}
+    assert read_objects(db, ["blazz"])["blazz"] == replaced
     assert not existing_schemas(db, [SHADOW])
 
 

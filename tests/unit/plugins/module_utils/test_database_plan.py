@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.campaign.rollback.plugins.module_utils.database import Column, ForeignKey, Table, quote
+from ansible_collections.campaign.rollback.plugins.module_utils.database_carry import (
+    Carry,
+    auto_increments,
+    carry_sql,
+)
 from ansible_collections.campaign.rollback.plugins.module_utils.database_integrity import (
     check,
     orphan_sql,
@@ -15,20 +20,13 @@ from ansible_collections.campaign.rollback.plugins.module_utils.database_load im
     is_expendable,
 )
 from ansible_collections.campaign.rollback.plugins.module_utils.database_merge import merge_sql, parents_first
-from ansible_collections.campaign.rollback.plugins.module_utils.database_swap import (
-    Carry,
-    Plan,
-    auto_increments,
-    carry_sql,
-    refusals,
-    restored_name,
-)
+from ansible_collections.campaign.rollback.plugins.module_utils.database_plan import Plan
+from ansible_collections.campaign.rollback.plugins.module_utils.database_swap import restored_name
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
 from hypothesis import given
 from hypothesis import strategies as st
 
 NAMES = st.text(alphabet="`ab.;%'\\ -é", min_size=1, max_size=20).filter(lambda name: name.strip() == name)
-NOTHING = {"live": {"triggers": [], "views": []}, "shadow": {"triggers": [], "views": []}}
 
 
 def column(name, extra="", kind="bigint(20) unsigned", expression=""):
@@ -105,16 +103,6 @@ def test_the_gap_never_exhausts_a_small_column():
 
 def test_tables_of_one_side_keep_their_counter():
     assert auto_increments({"old": Table("old", 5, 0)}, {"new": Table("new", 7, 0)}, {}, 1000) == {}
-
-
-def test_what_a_rename_cannot_move_is_named():
-    plan = Plan("live", "shadow", "attic", ("logs",), ("logs",))
-    objects = {"live": {"triggers": ["t1", "t2"], "views": []}, "shadow": {"triggers": [], "views": ["v"]}}
-    key = ForeignKey("fk", ("live", "jobs"), ("live", "logs"))
-    reasons = refusals(plan, objects, [key])
-    assert reasons[:2] == ["triggers in live: t1, t2", "views in shadow: v"]
-    assert "fk (live.jobs -> live.logs)" in reasons[2]
-    assert refusals(plan, NOTHING, [ForeignKey("fk", ("live", "logs"), ("live", "logs"))]) == []
 
 
 def test_the_undo_schema_is_named_after_the_attic():
