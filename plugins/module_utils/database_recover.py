@@ -69,13 +69,10 @@ def recover(
     plan = make_plan(db, request)
     if check:
         return _result(request, _foreseen(request, plan), began)
-    kept = Kept(db, request.kept)
     seq = _announce(journal, request)
     try:
         chunks = Chunks(db, request.seconds)
-        new = kept.create()
-        for table in plan.tables:
-            kept.create_table(table.own, request.source)
+        new = plan.kept.create(request.source)
         complete = _note_wanted(request, plan, chunks)
         left = sum(entry["wanted"] for entry in _done(request, plan).values())
         with Progress(progress, left) as counted:
@@ -110,14 +107,19 @@ def _announce(journal: Journal, request: Request) -> int:
 
 def _note_wanted(request: Request, plan: Plan, chunks: Chunks) -> bool:
     """Note all wanted keys before the first row is brought; whether the time was enough."""
+    known: list[str] = []
+    complete = True
     try:
         with chunks.reading():
             for table in plan.tables:
                 if table.name not in plan.planned:
                     _note_table(table, request, plan, chunks)
+                    known.append(table.name)
     except OutOfTime:
-        return False
-    return True
+        complete = False
+    if not request.ids:
+        plan.kept.plan(known, request.source)
+    return complete
 
 
 def _note_table(table: TableRecovery, request: Request, plan: Plan, chunks: Chunks) -> None:
@@ -130,8 +132,6 @@ def _note_table(table: TableRecovery, request: Request, plan: Plan, chunks: Chun
         table.kept.note(table.own, keys, WANTED)
     if request.ids:
         _note_named(table, plan.named.get(table.name, []), request)
-    else:
-        table.kept.planned(table.name, request.source)
 
 
 def _note_named(table: TableRecovery, keys: Sequence[Key], request: Request) -> None:
@@ -251,6 +251,8 @@ def revert(db: Database, journal: Journal, by: Journal, schema: str, check: bool
             continue
         undo = {key: value for key, value in step.undo.items() if key != "reverts"}
         with journal.reverting(step, by, {**undo, "brought": not out}) as recorded:
+            if out and existing_schemas(db, [undo["kept"]]):
+                Kept(db, undo["kept"]).forget_plan()
             recorded.update(_reverse(tables, Chunks(db, 0), out))
         result.update(recorded)
     listing = "".join(f"{schema}.{name}: {entry['rows']} rows\n" for name, entry in sorted(result["tables"].items()))
@@ -268,9 +270,9 @@ def _recorded(db: Database, step: Step) -> list[TableRecovery]:
     if source not in there and not undo["brought"]:
         raise RollbackError("The schema that the rows came from is gone", found=source, where=undo["kept"])
     # To take rows out, the target and what is kept are enough.
-    found = read_recoveries(db, undo["schema"], source if source in there else undo["schema"], undo["kept"])
-    known = set(Kept(db, undo["kept"]).tables())
-    return in_order({name: table for name, table in found.items() if name in known}, Policies())
+    kept = Kept(db, undo["kept"])
+    found = read_recoveries(kept, undo["schema"], source if source in there else undo["schema"])
+    return in_order({name: table for name, table in found.items() if name in kept.tables}, Policies())
 
 
 def _pending(tables: Sequence[TableRecovery], out: bool) -> dict[str, int]:
@@ -289,7 +291,6 @@ def _reverse(tables: Sequence[TableRecovery], chunks: Chunks, out: bool) -> dict
     if out:
         for table in reversed(tables):
             take_out(table, chunks)
-            table.kept.planned(table.name, None)
         conflicts = [(table, key, why) for table in tables for key, why in left(table, _LISTED)]
     else:
         for table in tables:

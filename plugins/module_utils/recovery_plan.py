@@ -35,6 +35,7 @@ from ansible_collections.campaign.rollback.plugins.module_utils.recovery_kept im
     PRESENT,
     REFUSED,
     WANTED,
+    Earlier,
     Kept,
     earlier,
     states,
@@ -73,9 +74,10 @@ class Request:
 class Plan:
     """``tables`` with referred ones first, ``wanted`` their condition, ``named`` the chosen keys, ``skipped`` why not.
 
-    ``planned`` are the tables of which this recovery knows all rows already.
+    ``kept`` remembers what is brought; ``planned`` are the tables of which this recovery knows all rows already.
     """
 
+    kept: Kept
     tables: tuple[TableRecovery, ...]
     wanted: Mapping[str, Condition]
     named: Mapping[str, list[Key]]
@@ -86,7 +88,8 @@ class Plan:
 def make_plan(db: Database, request: Request) -> Plan:
     """The plan; raises RollbackError for schemas, tables, ids and policies that do not fit together."""
     _check_schemas(db, request)
-    tables = read_recoveries(db, request.schema, request.source, request.kept)
+    kept = Kept(db, request.kept)
+    tables = read_recoveries(kept, request.schema, request.source)
     _check_tables(request, tables)
     skipped = {name: why for name, table in tables.items() if (why := _why_not(request, table))}
     chosen = {name: table for name, table in tables.items() if name not in skipped}
@@ -99,9 +102,9 @@ def make_plan(db: Database, request: Request) -> Plan:
                 wanted[name] = functools.partial(_chosen, chosen, named, name)
         elif not request.tables or name in request.tables:
             wanted[name] = functools.partial(_later, table, request, known)
-    planned = {name for name, planned in known.get(request.kept, {}).items() if planned and not request.ids}
+    planned = [run.planned for run in known if run.schema == request.kept and not request.ids]
     ordered = in_order({name: chosen[name] for name in wanted}, request.policies)
-    return Plan(tuple(ordered), wanted, named, skipped, frozenset(planned))
+    return Plan(kept, tuple(ordered), wanted, named, skipped, frozenset().union(*planned))
 
 
 def dated(request: Request, table: TableRecovery) -> bool:
@@ -109,8 +112,9 @@ def dated(request: Request, table: TableRecovery) -> bool:
     return table.shape.counter and table.name in request.starts
 
 
-def read_recoveries(db: Database, schema: str, source: str, kept: str) -> dict[str, TableRecovery]:
+def read_recoveries(kept: Kept, schema: str, source: str) -> dict[str, TableRecovery]:
     """Table -> TableRecovery for every table that both schemas have."""
+    db = kept.db
     shapes, own = read_shapes(db, schema, source), read_shapes(db, schema, schema)
     unique, relations = read_unique_keys(db, [schema]), read_relations(db, schema)
     return {
@@ -118,7 +122,7 @@ def read_recoveries(db: Database, schema: str, source: str, kept: str) -> dict[s
             db,
             source,
             schema,
-            Kept(db, kept),
+            kept,
             shape,
             # Rows are identified in the target by the columns that identify them in the source.
             dataclasses.replace(own[name], key=shape.key),
@@ -226,20 +230,20 @@ def _leads_on(chosen: Mapping[str, TableRecovery], relation: Relation, table: Ta
     return known and relation.parent[0] == table.target
 
 
-def _later(table: TableRecovery, request: Request, known: Mapping[str, Mapping[str, bool]], alias: str) -> str:
+def _later(table: TableRecovery, request: Request, known: Sequence[Earlier], alias: str) -> str:
     """Condition for rows that were written later and not brought yet.
 
     Once a recovery knew all later rows of a table, whatever else is missing was deleted by somebody since then.
     """
-    schemas = [schema for schema, tables in known.items() if table.name in tables]
-    settled = [schema for schema in schemas if known[schema][table.name]]
-    if settled:
-        later = " OR ".join(_noted(table, schema, alias, (WANTED, *REFUSED)) for schema in settled)
+    noted = [run for run in known if table.name in run.noted]
+    if any(table.name in run.planned for run in known):
+        left = [_noted(table, run.schema, alias, (WANTED, *REFUSED)) for run in noted if table.name in run.planned]
+        later = " OR ".join(left) or "FALSE"
     elif dated(request, table):
         later = f"{alias}.{quote(table.shape.key[0])} >= {request.starts[table.name] - request.look_back:d}"
     else:
         later = "TRUE"
-    brought = [f"NOT {_noted(table, schema, alias, (INSERTED, OVERWRITTEN, PRESENT, GONE))}" for schema in schemas]
+    brought = [f"NOT {_noted(table, run.schema, alias, (INSERTED, OVERWRITTEN, PRESENT, GONE))}" for run in noted]
     return " AND ".join([f"({later})", *brought])
 
 

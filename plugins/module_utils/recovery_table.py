@@ -43,6 +43,7 @@ from ansible_collections.campaign.rollback.plugins.module_utils.recovery_kept im
     REDUCED,
     STATE,
     Kept,
+    digest_of_row,
 )
 
 #: Keys that are read at once.
@@ -200,7 +201,7 @@ class TableRecovery:
             f"UPDATE {self.of_kept()} JOIN {self.of_target()} ON {self.own.probe('r', 't', 'left')}"
             f" JOIN {self.of_source()} ON {self.shape.probe('r', 's', 'right')}"
             f" SET r.{quote(STATE)} = '{state}', r.{quote(REASON)} = NULL, r.{quote(REDUCED)} = ({self.reduced('s')}),"
-            f" r.{quote(DIGEST)} = MD5({self.own.text('left', 't')}) WHERE {among('r', self.shape.key, rows)}"
+            f" r.{quote(DIGEST)} = {digest_of_row(self.own.text('left', 't'))} WHERE {among('r', self.shape.key, rows)}"
         )
 
     def bring(self, chunks: Chunks, wanted: Iterable[str], change: Callable[[Sequence[Key]], None]) -> int:

@@ -10,7 +10,7 @@ import functools
 from collections.abc import Callable, Sequence
 
 from ansible_collections.campaign.rollback.plugins.module_utils.chunks import Chunks
-from ansible_collections.campaign.rollback.plugins.module_utils.database import quote
+from ansible_collections.campaign.rollback.plugins.module_utils.database import qualified, quote
 from ansible_collections.campaign.rollback.plugins.module_utils.database_rows import (
     Key,
     among,
@@ -28,6 +28,7 @@ from ansible_collections.campaign.rollback.plugins.module_utils.recovery_kept im
     RESTORED,
     STATE,
     WANTED,
+    digest_of_row,
     states,
 )
 from ansible_collections.campaign.rollback.plugins.module_utils.recovery_table import PAGE, TableRecovery
@@ -55,7 +56,7 @@ def left(table: TableRecovery, rows: int) -> list[tuple[Key, str]]:
     """Rows that were not taken out, with the reason."""
     key = listed("r", table.own.key)
     found = table.db.rows(
-        f"SELECT {key}, r.{quote(STATE)}, r.{quote(DIGEST)} <=> MD5({table.own.text('left', 't')})"
+        f"SELECT {key}, r.{quote(STATE)}, r.{quote(DIGEST)} <=> {digest_of_row(table.own.text('left', 't'))}"
         f" FROM {table.of_kept()} JOIN {table.of_target()} ON {table.own.probe('r', 't', 'left')}"
         f" WHERE {states('r', (INSERTED, OVERWRITTEN))} ORDER BY {key} LIMIT {rows:d}"
     )
@@ -89,7 +90,7 @@ def _unchanged(table: TableRecovery, keys: Sequence[Key], more: str = "") -> tup
     key = listed("r", table.own.key)
     found = table.db.rows(
         f"SELECT {key}, t.{quote(table.own.key[0])} IS NULL,"
-        f" r.{quote(DIGEST)} <=> MD5({table.own.text('left', 't')}){more}"
+        f" r.{quote(DIGEST)} <=> {digest_of_row(table.own.text('left', 't'))}{more}"
         f" FROM {table.of_kept()} LEFT JOIN {table.of_target()} ON {table.own.probe('r', 't', 'left')}"
         f" WHERE {among('r', table.own.key, rows)}"
     )
@@ -101,7 +102,8 @@ def _delete(table: TableRecovery, keys: Sequence[Key]) -> None:
     same, gone = _unchanged(table, keys, "".join(f" AND NOT EXISTS ({refers})" for refers in _children(table)))
     if same:
         rows = (literals(table.db, key) for key in same)
-        table.db.run(f"DELETE t FROM {table.of_target()} WHERE {among('t', table.own.key, rows)}")
+        target = qualified(table.target, table.name)
+        table.db.run(f"DELETE FROM {target} WHERE {among(target, table.own.key, rows)}")
         table.kept.mark(table.own, same, REMOVED)
     if gone:
         table.kept.mark(table.own, gone, GONE)

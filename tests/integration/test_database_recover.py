@@ -233,7 +233,7 @@ def test_named_rows_bring_along_what_was_deleted_with_them(db, later, journal):
 
 
 def test_changed_rows_are_overwritten_only_when_asked_and_put_back(db, later, journal):
-    db.run("UPDATE blazz.campaigns SET name = 'mine', note = 'kept', raw = X'00FF' WHERE id = 1")
+    db.run("UPDATE blazz.campaigns SET name = 'mine', note = 'canary-7f3a', raw = X'00FF' WHERE id = 1")
     db.run(f"UPDATE {ATTIC}.campaigns SET name = 'theirs' WHERE id = 1")
     before = content(db, "blazz")
     asked = dataclasses.replace(REQUEST, ids={"campaigns": [1, 2]})
@@ -243,8 +243,8 @@ def test_changed_rows_are_overwritten_only_when_asked_and_put_back(db, later, jo
     done = recover(db, journal, dataclasses.replace(asked, changed=True))
     assert (done["tables"]["campaigns"]["overwritten"], done["conflicts"]) == (1, [])
     assert db.rows("SELECT name, note, shout FROM blazz.campaigns WHERE id = 1") == [("theirs", None, "THEIRS")]
-    assert db.rows(f"SELECT name, note, raw FROM {KEPT}.campaigns") == [("mine", "kept", b"\x00\xff")]
-    assert "kept" not in json.dumps([dataclasses.asdict(step) for step in journal.steps()])
+    assert db.rows(f"SELECT name, note, raw FROM {KEPT}.campaigns") == [("mine", "canary-7f3a", b"\x00\xff")]
+    assert "canary-7f3a" not in json.dumps([dataclasses.asdict(step) for step in journal.steps()])
     assert revert(db, journal, journal, "blazz")["tables"] == {"campaign_logs": {"rows": 0}, "campaigns": {"rows": 1}}
     assert content(db, "blazz") == before
 
