@@ -213,6 +213,43 @@ def run_checks(hosts, hostvars):
     return [{**row, "result": "passed" if row["passed"] else "FAILED"} for row in rows]
 
 
+def run_recovery_rows(facts):
+    """What the comparison and the dry run of a recovery say of a host, one row a table that is worth a look."""
+    compared = (facts.get("database_compared") or {}).get("tables", {})
+    planned = (facts.get("database_recoverable") or {}).get("tables", {})
+    rows = []
+    for name in sorted(set(compared) | set(planned)):
+        found, plan = compared.get(name, {}), planned.get(name, {})
+        notes = [plan.get("note"), found.get("note")]
+        row = {
+            "table": name,
+            "policy": found.get("policy") or plan.get("policy", ""),
+            "bring": plan.get("wanted", 0),
+            "conflicts": plan.get("conflicts", 0),
+            "reduced": plan.get("reduced", 0),
+            "missing live": found.get("new"),
+            "only live": found.get("deleted"),
+            "changed": found.get("changed"),
+            "note": "; ".join(note for note in notes if note),
+        }
+        rows.append({key: "?" if value is None else value for key, value in row.items()})
+    return rows
+
+
+def run_recovered(result):
+    """What a recovery brought, as lines: a table, and below it the rows that were refused."""
+    rows = [{"table": name, **numbers} for name, numbers in sorted(result.get("tables", {}).items())]
+    lines = run_table(rows, ["table", "policy", "brought", "overwritten", "conflicts", "reduced", "wanted", "note"])
+    refused = ["{table} {id}: {reason}".format(**conflict) for conflict in result.get("conflicts", [])]
+    return lines + (["", "Not brought:", *refused] if refused else [])
+
+
+def run_recovered_rows(hosts):
+    """What the recoveries of these hosts' facts brought: ``{rows, conflicts}`` of each table."""
+    tables = [table for facts in hosts for table in (facts.get("database_recovered") or {}).get("tables", {}).values()]
+    return [{"rows": table["brought"] + table["overwritten"], "conflicts": table["conflicts"]} for table in tables]
+
+
 def run_table(rows, columns):
     """Rows of a table as aligned lines of plain text; text of several lines becomes one."""
     values = [columns] + [[row.get(column, "") for column in columns] for row in rows]
@@ -239,6 +276,9 @@ class FilterModule:
             "run_plan": run_plan,
             "run_preflight_problems": run_preflight_problems,
             "run_projection": run_projection,
+            "run_recovered": run_recovered,
+            "run_recovered_rows": run_recovered_rows,
+            "run_recovery_rows": run_recovery_rows,
             "run_refusals": run_refusals,
             "run_table": run_table,
             "run_undo_plan": run_undo_plan,

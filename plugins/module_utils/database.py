@@ -27,6 +27,8 @@ DEFAULT_SOCKET = "/run/mysqld/mysqld.sock"
 DISK_FULL = (1021, 1114)
 LOCK_WAIT_TIMEOUT = 1205
 DEADLOCK = 1213
+#: A query that took longer than allowed, on MariaDB and on MySQL.
+TOO_LONG = (1969, 3024)
 
 # Server messages that name an object, never a value of a row; all others lose their quoted parts.
 _MESSAGES_WITHOUT_DATA = {
@@ -118,13 +120,9 @@ class Database:
         if self.engine == "mysql":
             # Otherwise AUTO_INCREMENT values may be a day old.
             settings.append("information_schema_stats_expiry=0")
-        if statement_s:
-            settings.append(
-                f"max_statement_time={statement_s:d}"
-                if self.engine == "mariadb"
-                else f"max_execution_time={statement_s * 1000:d}"
-            )
         self.run("SET SESSION " + ", ".join(settings))
+        if statement_s:
+            self.limit_statements(statement_s)
         self.limit_waits(lock_wait_s)
         if read_only:
             self.run("SET SESSION TRANSACTION READ ONLY")
@@ -157,6 +155,16 @@ class Database:
     def limit_waits(self, seconds: int) -> None:
         """From now on a wait for table or row locks ends with an error after ``seconds``; servers default to a day."""
         self.run(f"SET SESSION lock_wait_timeout={seconds:d}, innodb_lock_wait_timeout={seconds:d}")
+
+    def limit_statements(self, seconds: float) -> None:
+        """From now on a query ends with an error after ``seconds``, 0 for never; on MariaDB any other statement too."""
+        mariadb = self.engine == "mariadb"
+        limit = f"max_statement_time={seconds:.3f}" if mariadb else f"max_execution_time={seconds * 1000:.0f}"
+        self.run(f"SET SESSION {limit}")
+
+    def use_utc(self) -> None:
+        """From now on times are told and understood in UTC; in another zone two of them may look the same."""
+        self.run("SET SESSION time_zone='+00:00'")
 
     def literal(self, value: object) -> str:
         """``value`` as SQL for this connection's character set and mode."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+import functools
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import TypeVar
 
 from ansible_collections.campaign.rollback.plugins.module_utils.database import (
     Column,
@@ -14,6 +16,8 @@ from ansible_collections.campaign.rollback.plugins.module_utils.database import 
     quote,
 )
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
+
+Row = TypeVar("Row")
 
 # What is wrong with one row, not with the server: no value, twice the same key, not representable, no parent, a check,
 # of which MariaDB's one for JSON is an error of its own on MySQL (3140).
@@ -79,16 +83,27 @@ def parents_first(tables: Iterable[str], schema: str, keys: Iterable[ForeignKey]
     return ordered
 
 
-def _insert(db: Database, merge: Merge, keys: Sequence[int]) -> None:
-    """Insert the rows that the table accepts; halves what is refused until the row that is to blame is alone."""
+def in_halves(
+    change: Callable[[Sequence[Row]], object], rows: Sequence[Row], refused: Collection[int] = ROW_REFUSED
+) -> list[tuple[Row, RollbackError]]:
+    """Change the rows that the table accepts; halves what is refused until each row that is to blame is alone.
+
+    Returns those with what the server said. Raises RollbackError if its number is not among ``refused``.
+    """
     try:
-        db.run(merge.insert_for(keys))
+        change(rows)
     except RollbackError as error:
-        if error_code(error) not in ROW_REFUSED:
+        if error_code(error) not in refused:
             raise
-        middle = len(keys) // 2
-        for half in (keys[:middle], keys[middle:]) if middle else ():
-            _insert(db, merge, half)
+        middle = len(rows) // 2
+        if not middle:
+            return [(row, error) for row in rows]
+        return in_halves(change, rows[:middle], refused) + in_halves(change, rows[middle:], refused)
+    return []
+
+
+def _insert(db: Database, merge: Merge, keys: Sequence[int]) -> None:
+    db.run(merge.insert_for(keys))
 
 
 def merge_rows(db: Database, merges: Sequence[Merge]) -> tuple[dict[str, int], dict[str, int]]:
@@ -105,7 +120,7 @@ def merge_rows(db: Database, merges: Sequence[Merge]) -> tuple[dict[str, int], d
         for merge in pending:
             new = [int(row[0]) for row in db.rows(merge.find)]
             for start in range(0, len(new), 500):
-                _insert(db, merge, new[start : start + 500])
+                in_halves(functools.partial(_insert, db, merge), new[start : start + 500])
             conflicts[merge.table] = len(db.rows(merge.find)) if new else 0
             found = len(new) - conflicts[merge.table]
             merged[merge.table] = merged.get(merge.table, 0) + found

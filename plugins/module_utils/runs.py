@@ -15,7 +15,7 @@ SHOW = "ansible-playbook playbooks/assess-rollback.yml"
 #: From planned to settled: ``open`` nothing switched yet; ``switching`` the switch began; ``switched`` it ended and
 #: users are in, but nothing is proven; ``success`` done and validated; ``failed`` neither; ``undone`` put back.
 STATES = ("open", "switching", "switched", "success", "failed", "undone")
-KINDS = ("rollback", "undo")
+KINDS = ("rollback", "undo", "recovery")
 
 
 def path_of(state_dir: str, run_id: str) -> str:
@@ -79,8 +79,26 @@ def unfinished(record: dict[str, Any]) -> bool:
 
 
 def kind_of(record: dict[str, Any]) -> str:
-    """``rollback`` or ``undo``."""
+    """``rollback``, ``undo`` or ``recovery``."""
     return str(record.get("kind", "rollback"))
+
+
+def switches(records: list[dict[str, Any]], but: str = "") -> list[dict[str, Any]]:
+    """The records without recoveries, which stand in nobody's way wherever they stopped; ``but`` names one that counts.
+
+    What they brought is in the attic too, and each row of it came whole.
+    """
+    return [record for record in records if kind_of(record) != "recovery" or record.get("id") == but]
+
+
+def attic_of(records: list[dict[str, Any]], wanted: str) -> dict[str, Any]:
+    """The rollback whose attic ``wanted`` means: an id, or ``latest`` for the newest one that is in place."""
+    known = [record for record in records if kind_of(record) == "rollback"]
+    for record in known:
+        if record.get("id") == wanted or (wanted == "latest" and in_place(record)):
+            return record
+    found = f"{wanted}, {len(known)} rollbacks on record"
+    raise RollbackError("There is no such rollback to recover from", found, "rollback_recover_from", SHOW)
 
 
 def cancels(record: dict[str, Any], wanted: dict[str, Any]) -> bool:

@@ -31,7 +31,7 @@ options:
   purpose:
     description: What the lease is held for.
     type: str
-    choices: [rollback, undo, capture, deployment]
+    choices: [rollback, undo, recovery, capture, deployment]
     default: rollback
   expiry_s:
     description: Seconds after which the lease ends by itself unless it is refreshed.
@@ -150,7 +150,7 @@ def main() -> None:
             "owner": {"type": "str", "default": "unknown"},
             "purpose": {
                 "type": "str",
-                "choices": ["rollback", "undo", "capture", "deployment"],
+                "choices": ["rollback", "undo", "recovery", "capture", "deployment"],
                 "default": "rollback",
             },
             "expiry_s": {"type": "int", "default": 600},

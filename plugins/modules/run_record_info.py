@@ -19,12 +19,13 @@ options:
       - V(undo) picks the run to undo, and an interrupted undo of it.
       - V(deployment) picks nothing, and fails if the newest run stopped half way.
       - V(resume) picks the newest run if it was interrupted.
+      - V(recovery) picks the rollback in whose attic O(run) is, and fails if the newest run stopped half way.
       - V(validation) picks the rollback that is in force.
     type: str
-    choices: [list, rollback, undo, resume, validation, deployment]
+    choices: [list, rollback, undo, resume, validation, deployment, recovery]
     default: list
   run:
-    description: Run to undo, an id or V(latest), which is the newest rollback whose changes are in place.
+    description: Run to undo or to recover from, an id or V(latest), the newest rollback whose changes are in place.
     type: str
     default: latest
   restore_point:
@@ -71,7 +72,7 @@ records:
   type: list
   elements: dict
 chosen:
-  description: The run to undo, or the rollback in force; empty for other purposes, or if there is none.
+  description: The run to undo or recover from, or the rollback in force; empty for other purposes, or if there is none.
   returned: success
   type: dict
 continued:
@@ -83,6 +84,7 @@ continued:
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
 from ansible_collections.campaign.rollback.plugins.module_utils.runs import (
+    attic_of,
     choose,
     in_force,
     interrupted_rollback,
@@ -90,19 +92,25 @@ from ansible_collections.campaign.rollback.plugins.module_utils.runs import (
     read_all,
     refuse_half_way,
     resumable,
+    switches,
 )
 
 
 def pick(params, records):
     """The run that is meant, and the one that goes on."""
     purpose = params["purpose"]
-    if purpose == "rollback":
-        return {}, interrupted_rollback(records, params["restore_point"], params["level"])
     if purpose == "undo":
+        records = switches(records, params["run"])
         chosen = choose(records, params["run"])
         return chosen, interrupted_undo(records, chosen["id"])
+    records = switches(records)
+    if purpose == "rollback":
+        return {}, interrupted_rollback(records, params["restore_point"], params["level"])
     if purpose == "deployment":
         refuse_half_way(records)
+    if purpose == "recovery":
+        refuse_half_way(records)
+        return attic_of(records, params["run"]), {}
     if purpose == "resume":
         continued = resumable(records)
         reverts = continued.get("reverts")
@@ -115,7 +123,7 @@ def main() -> None:
         argument_spec={
             "purpose": {
                 "type": "str",
-                "choices": ["list", "rollback", "undo", "resume", "validation", "deployment"],
+                "choices": ["list", "rollback", "undo", "resume", "validation", "deployment", "recovery"],
                 "default": "list",
             },
             "run": {"type": "str", "default": "latest"},

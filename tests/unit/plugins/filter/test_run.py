@@ -360,3 +360,41 @@ def test_checks_of_pages_database_and_processes_become_one_table():
     ]
     assert "4 connections: 3 Sleep" in rows[2]["detail"]
     assert "2 MB" in rows[3]["detail"]
+
+
+def test_the_plan_of_a_recovery_says_what_is_known_and_what_is_not():
+    compared = {
+        "campaigns": {"policy": "merge", "new": 3, "deleted": 0, "changed": 1, "note": ""},
+        "cache": {"policy": "ignore", "new": None, "deleted": None, "changed": None, "note": ""},
+        "only": {"policy": "merge", "new": None, "deleted": None, "changed": None, "note": "only right has this table"},
+    }
+    planned = {
+        "campaigns": {"policy": "merge", "wanted": 2, "conflicts": 1, "reduced": 1, "note": ""},
+        "cache": {"policy": "ignore", "wanted": 0, "conflicts": 0, "reduced": 0, "note": "policy ignore: worthless"},
+    }
+    facts = {"database_compared": {"tables": compared}, "database_recoverable": {"tables": planned}}
+    rows = {row.pop("table"): row for row in run.run_recovery_rows(facts)}
+    assert rows["campaigns"] == {
+        "policy": "merge",
+        "bring": 2,
+        "conflicts": 1,
+        "reduced": 1,
+        "missing live": 3,
+        "only live": 0,
+        "changed": 1,
+        "note": "",
+    }
+    assert (rows["cache"]["changed"], rows["cache"]["note"]) == ("?", "policy ignore: worthless")
+    assert rows["only"]["note"] == "only right has this table"
+    # What could not be asked is told as a reason of the plan, not here.
+    assert run.run_recovery_rows({"database_compared": {"failed": True}}) == []
+
+
+def test_what_a_recovery_brought_is_shown_with_every_refused_row():
+    numbers = {"policy": "merge", "brought": 2, "overwritten": 1, "conflicts": 1, "reduced": 0, "wanted": 0, "note": ""}
+    result = {"tables": {"campaigns": numbers}, "conflicts": [{"table": "campaigns", "id": 4, "reason": "taken"}]}
+    lines = run.run_recovered(result)
+    assert lines[1].split()[:4] == ["campaigns", "merge", "2", "1"]
+    assert lines[-1] == "campaigns 4: taken"
+    assert len(run.run_recovered(dict(result, conflicts=[]))) == 2
+    assert run.run_recovered_rows([{"database_recovered": result}, {}]) == [{"rows": 3, "conflicts": 1}]

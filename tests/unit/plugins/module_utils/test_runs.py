@@ -188,3 +188,39 @@ def test_a_deployment_is_not_built_on_a_run_that_stopped_half_way():
         runs.refuse_half_way([rollback("1", "switching")])
     for settled in ([], [rollback("1")], [rollback("1", "open")], [rollback("1", "undone")]):
         runs.refuse_half_way(settled)
+
+
+def recovery(state, run_id=SECOND):
+    return {"id": run_id, "kind": "recovery", "level": "recovery", "state": state}
+
+
+@pytest.mark.parametrize("state", ["switching", "success", "failed"])
+def test_a_recovery_stands_in_nobodys_way_wherever_it_stopped(state):
+    rollback = {"id": FIRST, "kind": "rollback", "state": "success", "restore_point": "p", "level": "full"}
+    records = runs.switches([recovery(state), rollback])
+    assert runs.choose(records, "latest") == runs.choose(records, FIRST) == rollback
+    assert runs.interrupted_rollback(records, "other", "full") == {}
+    assert runs.in_force(records) == rollback
+    with pytest.raises(RollbackError, match="No run was interrupted"):
+        runs.resumable(records)
+    runs.refuse_half_way(records)
+
+
+def test_a_recovery_is_undone_by_its_name_only():
+    rollback = {"id": FIRST, "kind": "rollback", "state": "success"}
+    records = [recovery("switching"), rollback]
+    assert runs.choose(runs.switches(records, SECOND), SECOND) == records[0]
+    assert runs.choose(runs.switches(records, "latest"), "latest") == rollback
+
+
+def test_the_attic_that_is_meant():
+    third = "20261121T120000Z"
+    undone = {"id": third, "kind": "rollback", "state": "undone"}
+    records = [undone, recovery("success"), {"id": FIRST, "kind": "rollback", "state": "success"}]
+    assert runs.attic_of(records, "latest")["id"] == FIRST
+    assert runs.attic_of(records, third) == undone
+    for wanted in (SECOND, "20200101T000000Z"):
+        with pytest.raises(RollbackError, match="no such rollback to recover from"):
+            runs.attic_of(records, wanted)
+    with pytest.raises(RollbackError, match="no such rollback"):
+        runs.attic_of([undone], "latest")

@@ -36,6 +36,10 @@ CASES = {
         {**DATABASE, "schema": "blazz__shadow_x", "state": "absent"},
         {**DATABASE, "state": "reverted"},
     ],
+    "database_recover": [
+        {**DATABASE, "source": "blazz__attic_x"},
+        {**DATABASE, "state": "reverted"},
+    ],
     "database_swap": [
         {**DATABASE, "shadow": "blazz__shadow_x", "attic": "blazz__attic_x"},
         {**DATABASE, "state": "reverted"},
