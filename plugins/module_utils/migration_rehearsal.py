@@ -38,9 +38,9 @@ from ansible_collections.campaign.rollback.plugins.module_utils.table_copy impor
 )
 
 
-def account(run_id: str) -> str:
-    """Name of the account of a run's rehearsal; MySQL takes 32 characters."""
-    return f"rollback_{run_id}"[:32]
+def account(copy: str) -> str:
+    """Name of the account of a copy, after the run that it is named after; MySQL takes 32 characters."""
+    return f"rollback_{copy.rsplit('__verify_', 1)[-1]}"[:32]
 
 
 def _pattern(schema: str) -> str:
@@ -58,7 +58,7 @@ def _delete_orphans(db: Database, schema: str) -> None:
             left = db.run(f"DELETE c {orphans_from(relation, qualified(*relation.table))}") > 0 or left
 
 
-def prepare(db: Database, schema: str, copy: str, rows: int, run_id: str, password: str) -> dict[str, Any]:
+def prepare(db: Database, schema: str, copy: str, rows: int, password: str) -> dict[str, Any]:
     """Build ``copy`` from ``schema`` with at most ``rows`` rows of each table, and an account for it.
 
     Returns ``batch`` (what tells it from the live schema), ``account``, ``rows`` per table, ``checksums`` and
@@ -79,14 +79,14 @@ def prepare(db: Database, schema: str, copy: str, rows: int, run_id: str, passwo
         )
     batch = 10**8 + secrets.randbelow(10**9)
     db.run(f"UPDATE {qualified(copy, TABLE)} SET batch = {batch:d}")
-    name = db.literal(account(run_id))
+    name = db.literal(account(copy))
     db.run(f"DROP USER IF EXISTS {name}@'%'")
     db.run(f"CREATE USER {name}@'%' IDENTIFIED BY {db.literal(password)}")
     db.run(f"GRANT ALL PRIVILEGES ON {_pattern(copy)}.* TO {name}@'%'")
     counted = {table: int(db.value(f"SELECT COUNT(*) FROM {qualified(copy, table)}")) for table in tables}
     return {
         "batch": batch,
-        "account": account(run_id),
+        "account": account(copy),
         "rows": counted,
         "checksums": checksums(db, copy, tables),
         "seconds": round(time.monotonic() - started, 3),
@@ -130,11 +130,11 @@ def compare(
     }
 
 
-def remove(db: Database, copy: str, run_id: str, check: bool = False) -> bool:
+def remove(db: Database, copy: str, check: bool = False) -> bool:
     """Drop the copy and its account; returns whether there was anything to drop."""
     if not is_expendable(copy):
         raise RollbackError("Only schemas with __shadow_ or __verify_ in their name are dropped", found=copy)
-    name = db.literal(account(run_id))
+    name = db.literal(account(copy))
     exists = copy in existing_schemas(db, [copy])
     with contextlib.suppress(RollbackError):
         # An account that may not look at others cannot have made one either.

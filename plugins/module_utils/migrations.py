@@ -159,3 +159,17 @@ def examine_all(
     files = find(release, patterns)
     allowed = set(accepted)
     return [examine(name, files.get(name, []), name in allowed, connection) for name in names]
+
+
+def summary(found: Sequence[Examined]) -> dict[str, Any]:
+    """What is known of several migrations together, each sentence with the name of its migration."""
+    said = {
+        kind: [f"{known.name}: {line}" for known in found for line in getattr(known, kind)]
+        for kind in ("refusals", "lossy", "notes")
+    }
+    return {
+        **said,
+        "drops": [dict(drop) for known in found for drop in known.drops],
+        "tables": sorted({table for known in found for table in known.tables}),
+        "whole": any(known.whole for known in found),
+    }

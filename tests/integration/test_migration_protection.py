@@ -27,7 +27,6 @@ from ansible_collections.campaign.rollback.plugins.module_utils.migration_protec
 )
 from ansible_collections.campaign.rollback.plugins.module_utils.migration_rehearsal import compare, prepare, remove
 from ansible_collections.campaign.rollback.plugins.module_utils.table_copy import checksums, without_constraints
-from conftest import RUN_ID
 
 OLD, NEW = "2021_01_01_create_campaigns", "2025_11_10_add_options"
 SHADOW, ATTIC, COPY = "blazz__shadow_1", "blazz__attic_1", "blazz__verify_1"
@@ -402,7 +401,7 @@ def test_a_schema_without_a_record_of_migrations_is_refused(db, fill):
 
 
 def rehearsed(db, recorded, count=None, named=CHANGED, whole=False, rows=100):
-    made = prepare(db, "blazz", COPY, rows, RUN_ID, "Secret-1")
+    made = prepare(db, "blazz", COPY, rows, "Secret-1")
     down(db, COPY, count)
     return compare(db, "blazz", COPY, recorded, [OLD], made["checksums"], named, whole)
 
@@ -416,13 +415,13 @@ def test_a_rehearsal_leaves_the_live_schema_alone_and_names_what_changed(db, rec
         "losses": ["table options with 1 rows", "column campaigns.kind with 1 values"],
     }
     assert state(db) == before
-    assert remove(db, COPY, RUN_ID, check=True)
+    assert remove(db, COPY, check=True)
     assert existing_schemas(db, [COPY])
-    assert remove(db, COPY, RUN_ID)
-    assert not remove(db, COPY, RUN_ID)
+    assert remove(db, COPY)
+    assert not remove(db, COPY)
     assert not existing_schemas(db, [COPY])
-    assert not db.value(f"SELECT COUNT(*) FROM mysql.user WHERE User = 'rollback_{RUN_ID}'")
-    assert not db.rows(f"SELECT * FROM information_schema.SCHEMA_PRIVILEGES WHERE GRANTEE LIKE '%{RUN_ID}%'")
+    assert not db.value("SELECT COUNT(*) FROM mysql.user WHERE User = 'rollback_1'")
+    assert not db.rows("SELECT * FROM information_schema.SCHEMA_PRIVILEGES WHERE GRANTEE LIKE '%rollback_1%'")
 
 
 def test_a_rehearsal_that_ends_elsewhere_is_told(db, recorded):
@@ -431,7 +430,7 @@ def test_a_rehearsal_that_ends_elsewhere_is_told(db, recorded):
 
 
 def test_tables_that_nobody_named_are_found_by_their_structure_and_their_rows(db, recorded):
-    made = prepare(db, "blazz", COPY, 100, RUN_ID, "Secret-1")
+    made = prepare(db, "blazz", COPY, 100, "Secret-1")
     down(db, COPY)
     db.run(f"ALTER TABLE {COPY}.owners ADD x INT")
     found = compare(db, "blazz", COPY, recorded, [OLD], made["checksums"], CHANGED, False)
@@ -444,20 +443,20 @@ def test_tables_that_nobody_named_are_found_by_their_structure_and_their_rows(db
 
 def test_a_bounded_copy_has_no_orphans_and_tells_itself_from_the_live_schema(db, recorded):
     db.run("INSERT INTO blazz.campaigns (name) SELECT seq FROM blazz.seq_1_to_50")
-    made = prepare(db, "blazz", COPY, 10, RUN_ID, "Secret-1")
+    made = prepare(db, "blazz", COPY, 10, "Secret-1")
     assert made["rows"]["campaigns"] == 10
     assert made["rows"]["migrations"] == 2
     assert made["rows"]["campaign_logs"] == 0, "their campaigns were not copied"
     assert {row[0] for row in db.rows(f"SELECT batch FROM {COPY}.migrations")} == {made["batch"]}
     assert made["batch"] not in {row[0] for row in db.rows("SELECT batch FROM blazz.migrations")}
-    assert prepare(db, "blazz", COPY, 10, RUN_ID, "Secret-1")["batch"] != made["batch"]
+    assert prepare(db, "blazz", COPY, 10, "Secret-1")["batch"] != made["batch"]
 
 
 def test_the_account_of_a_rehearsal_may_do_nothing_elsewhere(server, db, recorded, tmp_path):
-    prepare(db, "blazz", COPY, 10, RUN_ID, "Secret-1")
+    prepare(db, "blazz", COPY, 10, "Secret-1")
     db.run("CREATE DATABASE blazzxxverifyx1")
     options = tmp_path / "client.cnf"
-    options.write_text(f"[client]\nuser=rollback_{RUN_ID}\npassword=Secret-1\n")
+    options.write_text("[client]\nuser=rollback_1\npassword=Secret-1\n")
     with server.connect(defaults_file=str(options)) as own:
         own.run(f"DROP TABLE {COPY}.options")
         for statement in ("DELETE FROM blazz.options", "CREATE TABLE blazzxxverifyx1.x (id INT)"):
@@ -468,9 +467,9 @@ def test_the_account_of_a_rehearsal_may_do_nothing_elsewhere(server, db, recorde
 def test_only_what_may_be_dropped_is_made_anew(db, recorded):
     for name in ("blazz", "blazz__standby", "other"):
         with pytest.raises(RollbackError, match="may be dropped"):
-            prepare(db, "blazz", name, 10, RUN_ID, "Secret-1")
+            prepare(db, "blazz", name, 10, "Secret-1")
         with pytest.raises(RollbackError, match="are dropped"):
-            remove(db, name, RUN_ID)
+            remove(db, name)
 
 
 def test_definitions_lose_only_the_keys_that_are_named():
