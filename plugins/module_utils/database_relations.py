@@ -69,10 +69,17 @@ def plurals(word: str) -> tuple[str, ...]:
     return tuple(found)
 
 
+def _family(kind: str) -> str:
+    """Types that are compared without conversion; one that needs it can use no index, and means something else."""
+    name = re.match(r"[a-z]*", kind.lower())
+    return "int" if name and name[0].endswith("int") else kind.lower().replace(" unsigned", "")
+
+
 def undeclared(schema: str, columns: Mapping[str, Mapping[str, Column]], keys: Iterable[Relation]) -> list[Relation]:
     """Columns ``<singular>_id`` without a constraint for which there is a table with a column ``id``.
 
-    Those with a column ``<singular>_type`` beside them refer to tables that differ from row to row, and are left out.
+    Those with a column ``<singular>_type`` beside them refer to tables that differ from row to row, and are left out,
+    and so are those whose type is another one.
     """
     known = {(relation.table[1], column) for relation in keys for column in relation.columns}
     found = []
@@ -82,7 +89,7 @@ def undeclared(schema: str, columns: Mapping[str, Mapping[str, Column]], keys: I
             if not name.endswith("_id") or not base or (table, name) in known or f"{base}_type" in own:
                 continue
             parent = next((other for other in plurals(base) if "id" in columns.get(other, {})), None)
-            if parent:
+            if parent and _family(own[name].type) == _family(columns[parent]["id"].type):
                 found.append(Relation("", (schema, table), (name,), (schema, parent), ("id",)))
     return found
 

@@ -168,6 +168,7 @@ def carry_sql(
 
 
 def largest(column: Column | None) -> int:
+    """The highest number that a column takes, that of the widest type where it is not known."""
     match = re.match(r"[a-z]+", column.type.lower()) if column else None
     bits = _INTEGER_BITS.get(match.group(0), 64) if match else 64
     return (1 << bits) - 1 if column and "unsigned" in column.type.lower() else (1 << (bits - 1)) - 1

@@ -58,12 +58,12 @@ def moment(text: str) -> float | None:
     match = _STAMP.match(text)
     if not match:
         return None
-    fields = tuple(int(match[number]) for number in range(1, 7))
+    year, month, day, hour, minute, second = (int(match[number]) for number in range(1, 7))
     zone = match[7]
     try:
         if zone is None:
-            return time.mktime((*fields, 0, 0, -1))
-        seconds = float(calendar.timegm((*fields, 0, 0, 0)))
+            return time.mktime((year, month, day, hour, minute, second, 0, 0, -1))
+        seconds = float(calendar.timegm((year, month, day, hour, minute, second)))
     except (ValueError, OverflowError):
         return None
     if zone != "Z":
