@@ -220,9 +220,11 @@ def protect(db: Database, journal: Journal, request: Request, check: bool = Fals
     if _undone_first(db, journal, request, check):
         return dict(_unchanged(request.schema), in_force=True)
     reverse = to_reverse(read_applied(db, request.schema), request.recorded)
+    if not reverse:
+        return _unchanged(request.schema)
     tables, keep = chosen(db, request)
-    result = dict(_unchanged(request.schema), changed=bool(reverse), reverse=reverse, tables=tables if reverse else [])
-    if check or not reverse:
+    result = dict(_unchanged(request.schema), changed=True, reverse=reverse, tables=tables)
+    if check:
         return result
     started = time.monotonic()
     seq = 1 + max((step.seq for step in journal.steps()), default=0)

@@ -103,7 +103,9 @@ def reverse_one(artisan: Artisan, migration: Mapping[str, Any]) -> float:
     """Reverse one migration; returns the seconds that it took. Raises RollbackError if it was not."""
     started = time.monotonic()
     said = artisan("migrate:rollback", "--force", "--realpath", f"--path={migration['path']}", f"--step={_STEPS}")
-    lines = [line for line in said.splitlines() if re.search(rf"(?<![\w.-]){re.escape(migration['name'])}\b", line)]
+    lines = [
+        line for line in said.splitlines() if re.search(rf"(?<![\w.-]){re.escape(migration['name'])}(?![\w.-])", line)
+    ]
     if not lines or any("not found" in line.lower() for line in lines):
         raise RollbackError("artisan did not reverse the migration", found=migration["name"], where=migration["path"])
     return round(time.monotonic() - started, 3)
