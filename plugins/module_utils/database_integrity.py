@@ -175,7 +175,7 @@ def _listed(db: Database, schema: str, request: Request) -> tuple[dict[str, Chec
     found: dict[str, Check] = {}
     sizes = read_tables(db, [schema])[schema]
     columns = columns_of(db, schema)
-    found["tables that cannot be opened"] = lambda own, _left: [unreadable(own, schema)]
+    found["tables that cannot be read"] = lambda own, _left: [unreadable(own, schema)]
     found["tables without an id left"] = lambda own, _left: [exhausted(own, schema)]
     if request.since is not None:
         found["error log"] = _said(request, request.since)

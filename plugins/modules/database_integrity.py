@@ -12,7 +12,7 @@ description:
     failed, its verdict is C(not checked).
   - The session is read-only, so an assertion that tries to change something does not pass and changes nothing. A check
     of a table that finds damage makes the server mark its indexes as damaged, as it does when it meets the damage.
-  - Always checked are every declared foreign key, tables that cannot be opened, and tables that have no id left.
+  - Always checked are every declared foreign key, tables that cannot be read, and tables that have no id left.
 options:
   schema:
     description: Schema to check.
