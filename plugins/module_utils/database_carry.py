@@ -117,7 +117,8 @@ def carry_sql(
     )
 
 
-def _largest(column: Column | None) -> int:
+def largest(column: Column | None) -> int:
+    """The highest number that a column takes, that of the widest type where it is not known."""
     match = re.match(r"[a-z]+", column.type.lower()) if column else None
     bits = _INTEGER_BITS.get(match.group(0), 64) if match else 64
     return (1 << bits) - 1 if column and "unsigned" in column.type.lower() else (1 << (bits - 1)) - 1
@@ -141,7 +142,7 @@ def auto_increments(
             continue
         highest = max(table.auto_increment, other.auto_increment)
         counter = next((column for column in columns.get(name, {}).values() if "auto_increment" in column.extra), None)
-        found[name] = highest + gap if highest + gap < _largest(counter) else highest
+        found[name] = highest + gap if highest + gap < largest(counter) else highest
     return found
 
 

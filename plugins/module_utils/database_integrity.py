@@ -1,33 +1,72 @@
-"""Read-only statements about a schema, each with a verdict."""
+"""Read-only statements about a schema, each with a verdict, in a bounded time."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import dataclasses
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.campaign.rollback.plugins.module_utils.database import (
     Database,
-    qualified,
+    error_code,
     quote,
-    read_columns,
     read_tables,
     table_digests,
     threads_connected,
 )
+from ansible_collections.campaign.rollback.plugins.module_utils.database_relations import (
+    Relation,
+    columns_of,
+    count_orphans,
+    declared,
+    undeclared,
+)
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
+from ansible_collections.campaign.rollback.plugins.module_utils.server_log import (
+    KINDS,
+    Log,
+    numbers,
+    read_file,
+    read_journal,
+    scan,
+)
+from ansible_collections.campaign.rollback.plugins.module_utils.table_checks import (
+    GONE,
+    check_table,
+    exhausted,
+    unreadable,
+)
+from ansible_collections.campaign.rollback.plugins.module_utils.verdicts import FAILED, PASSED, check, not_checked
+
+_SESSIONS = 2
+#: A query ran longer than it may: MariaDB, MySQL.
+_TOO_LONG = (1969, 3024)
+
+#: One check: takes a connection and the seconds that are left, returns verdicts.
+Check = Callable[[Database, float], "list[dict[str, Any]]"]
 
 
-def check(name: str, found: Any, expected: Any, detail: str = "") -> dict[str, Any]:
-    """One verdict; values are compared as text, because drivers disagree about the types of numbers."""
-    shown = None if found is None else str(found)
-    wanted = None if expected is None else str(expected)
-    return {
-        "name": name,
-        "passed": shown == wanted and not detail,
-        "found": shown,
-        "expected": wanted,
-        "detail": detail,
-    }
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What is checked; see the module database_integrity.
+
+    ``level`` of CHECK TABLE is ``none``, ``fast``, ``medium`` or ``extended``. All checks together take ``seconds``,
+    one query takes ``statement_s``. ``since`` is Unix time, None leaves the error log alone; ``unit`` wrote the journal
+    that is read where there is no file.
+    """
+
+    expected: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    assertions: Sequence[Mapping[str, Any]] = ()
+    orphans: Sequence[Mapping[str, str]] = ()
+    level: str = "none"
+    seconds: float = 300
+    statement_s: float = 60
+    since: float | None = None
+    unit: str = "mariadb.service"
 
 
 def structure_checks(
@@ -49,58 +88,199 @@ def structure_checks(
     return checks
 
 
-def orphan_sql(schema: str, orphan: Mapping[str, str]) -> str:
-    """Count rows whose ``column`` names no row of the referenced table; NULL refers to nothing and is no orphan."""
-    return (
-        "SELECT COUNT(*) FROM {0} c LEFT JOIN {1} p ON p.{2} = c.{3} WHERE c.{3} IS NOT NULL AND p.{2} IS NULL".format(
-            qualified(schema, orphan["table"]),
-            qualified(schema, orphan["references_table"]),
-            quote(orphan["references_column"]),
-            quote(orphan["column"]),
-        )
+def _limit(db: Database, seconds: float) -> None:
+    """No query of this session runs longer."""
+    # Zero would be no limit.
+    if db.engine == "mysql":
+        db.run(f"SET SESSION max_execution_time={max(1, int(seconds * 1000)):d}")
+    else:
+        db.run(f"SET SESSION max_statement_time={max(0.01, seconds):.3f}")
+
+
+def _question(name: str, request: Request, ask: Callable[[Database], Any], expected: Any) -> Check:
+    """A check by one query; one that took all the time that was left has not been made."""
+
+    def run(db: Database, left: float) -> list[dict[str, Any]]:
+        try:
+            _limit(db, min(left, request.statement_s))
+            return [check(name, ask(db), expected)]
+        except RollbackError as error:
+            if error_code(error) in GONE:
+                raise
+            if error_code(error) in _TOO_LONG and left < request.statement_s:
+                return [not_checked(name, "stopped, because the time for all checks was over")]
+            return [check(name, None, expected, str(error))]
+
+    return run
+
+
+def _referring(schema: str, orphan: Mapping[str, str]) -> Relation:
+    return Relation(
+        "",
+        (schema, orphan["table"]),
+        (orphan["column"],),
+        (schema, orphan["references_table"]),
+        (orphan["references_column"],),
     )
 
 
-def _asked(db: Database, name: str, sql: str, expected: Any) -> dict[str, Any]:
-    try:
-        return check(name, db.value(sql), expected)
-    except RollbackError as error:
-        return check(name, None, expected, str(error))
-
-
-def run_checks(
-    db: Database,
-    schema: str,
-    expected: Mapping[str, Any],
-    assertions: Iterable[Mapping[str, Any]],
-    orphans: Iterable[Mapping[str, str]],
-) -> dict[str, Any]:
-    """All verdicts about ``schema``; a check that cannot be made has not passed. See the module database_integrity."""
-    tables = read_tables(db, [schema])[schema]
-    columns = {table: list(named) for (_schema, table), named in read_columns(db, [schema]).items() if table in tables}
-    checks = [check(f"schema {schema} has tables", bool(tables), True)]
-    checks += structure_checks(expected, table_digests(db, schema), columns)
-    for orphan in orphans:
-        name = "{table}.{column} refers to {references_table}.{references_column}".format(**orphan)
-        checks.append(_asked(db, name, orphan_sql(schema, orphan), 0))
-    if tables:
+def _asked(request: Request, schema: str, assertion: Mapping[str, Any]) -> Check:
+    def ask(db: Database) -> Any:
         # Assertions name tables without their schema, so that the same ones hold for a shadow.
         db.run(f"USE {quote(schema)}")
-        for assertion in assertions:
-            checks.append(_asked(db, assertion["name"], assertion["query"], assertion["expect"]))
+        return db.value(assertion["query"])
+
+    return _question(assertion["name"], request, ask, assertion["expect"])
+
+
+def _orphans(request: Request, relation: Relation) -> Check:
+    return _question(str(relation), request, lambda db: count_orphans(db, relation), 0)
+
+
+def _log_of(db: Database, request: Request, since: float, left: float) -> Log:
+    path = str(db.value("SELECT @@log_error") or "")
+    if path in ("", "stderr"):
+        return read_journal(request.unit, since, left)
+    return read_file(os.path.join(str(db.value("SELECT @@datadir")), path))
+
+
+def _said(request: Request, since: float) -> Check:
+    """One check for each kind of bad news in the server's error log."""
+
+    def run(db: Database, left: float) -> list[dict[str, Any]]:
+        names = {kind: f"error log: {kind}" for kind in KINDS}
+        try:
+            log = _log_of(db, request, since, left)
+        except RollbackError as error:
+            return [not_checked(name, str(error)) for name in names.values()]
+        findings, first = scan(log.lines, since)
+        reached = log.whole or (first is not None and first <= since)
+        checks = []
+        for finding in findings:
+            name = names[finding.kind]
+            if finding.lines:
+                detail = f"{numbers(finding.lines)} of {log.place}"
+                checks.append(check(name, len(finding.lines), 0, detail))
+            elif reached:
+                checks.append(check(name, 0, 0))
+            else:
+                checks.append(not_checked(name, f"older lines were not read: {log.place}"))
+        return checks
+
+    return run
+
+
+def _listed(db: Database, schema: str, request: Request) -> tuple[dict[str, Check], dict[str, Check]]:
+    """All checks by name, those that matter most first, and those of relations that nobody has declared."""
+    found: dict[str, Check] = {}
+    sizes = read_tables(db, [schema])[schema]
+    columns = columns_of(db, schema)
+    found["tables that cannot be read"] = lambda own, _left: [unreadable(own, schema)]
+    found["tables without an id left"] = lambda own, _left: [exhausted(own, schema)]
+    if request.since is not None:
+        found["error log"] = _said(request, request.since)
+    keys = declared(db, schema)
+    relations = {str(relation): relation for relation in [_referring(schema, orphan) for orphan in request.orphans]}
+    for name, relation in {**relations, **{str(relation): relation for relation in keys}}.items():
+        found[name] = _orphans(request, relation)
+    for assertion in request.assertions:
+        found[assertion["name"]] = _asked(request, schema, assertion)
+    if request.level != "none":
+        # The smallest first, so that the time reaches most tables.
+        for table in sorted(sizes, key=lambda name: (sizes[name].bytes, name)):
+            found[f"check of {table}"] = _checking(schema, table, request.level)
+    own_tables = {table: own for table, own in columns.items() if table in sizes}
+    guesses = [relation for relation in undeclared(schema, own_tables, keys) if str(relation) not in found]
+    return found, {str(relation): _orphans(request, relation) for relation in guesses}
+
+
+def _checking(schema: str, table: str, level: str) -> Check:
+    return lambda db, left: [check_table(db, schema, table, level, left)]
+
+
+class _Work:
+    """Checks that several sessions take one after the other until the time is over."""
+
+    def __init__(self, db: Database, checks: Mapping[str, Check], deadline: float) -> None:
+        self._db = db
+        self._deadline = deadline
+        self._waiting: queue.SimpleQueue[tuple[str, Check]] = queue.SimpleQueue()
+        for item in checks.items():
+            self._waiting.put(item)
+        self._made: dict[str, list[dict[str, Any]]] = {}
+        self._names = list(checks)
+
+    def run(self) -> list[dict[str, Any]]:
+        """Verdicts in the order of the checks; what was not reached is said to be not checked."""
+        threads = [threading.Thread(target=self._session) for _number in range(min(_SESSIONS, len(self._names)))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        missing = "the time for all checks was over, or the server did not answer"
+        return [verdict for name in self._names for verdict in self._made.get(name) or [not_checked(name, missing)]]
+
+    def _session(self) -> None:
+        while True:
+            try:
+                with self._db.again() as own:
+                    self._take(own)
+                return
+            except RollbackError as error:
+                if error_code(error) not in GONE:
+                    return
+
+    def _take(self, own: Database) -> None:
+        while time.monotonic() < self._deadline:
+            try:
+                name, make = self._waiting.get_nowait()
+            except queue.Empty:
+                return
+            started = time.monotonic()
+            try:
+                verdicts = make(own, self._deadline - started)
+            except RollbackError as error:
+                self._made[name] = [check(name, None, "an answer", str(error))]
+                raise
+            seconds = round(time.monotonic() - started, 3)
+            self._made[name] = [{**verdict, "seconds": seconds} for verdict in verdicts]
+
+
+def _guessed(verdict: Mapping[str, Any]) -> dict[str, Any]:
+    orphans = int(verdict["found"]) if verdict["found"] is not None else None
+    return {"relation": verdict["name"], "orphans": orphans, "detail": verdict["detail"], "seconds": verdict["seconds"]}
+
+
+def run_checks(db: Database, schema: str, request: Request) -> dict[str, Any]:
+    """All verdicts about ``schema``; a check that cannot be made has not passed. See the module database_integrity."""
+    deadline = time.monotonic() + request.seconds
+    started = time.monotonic()
+    tables = read_tables(db, [schema])[schema]
+    columns = {table: list(own) for table, own in columns_of(db, schema).items() if table in tables}
+    checks = [check(f"schema {schema} has tables", bool(tables), True)]
+    checks += structure_checks(request.expected, table_digests(db, schema), columns)
+    checks = [{**verdict, "seconds": round(time.monotonic() - started, 3)} for verdict in checks]
+    guessed: list[dict[str, Any]] = []
+    if tables:
+        listed, guesses = _listed(db, schema, request)
+        checks += _Work(db, listed, deadline).run()
+        guessed = _Work(db, guesses, deadline).run()
     else:
-        checks += [
-            check(assertion["name"], None, assertion["expect"], "the schema has no tables") for assertion in assertions
-        ]
+        names = [assertion["name"] for assertion in request.assertions]
+        names += [str(_referring(schema, orphan)) for orphan in request.orphans]
+        checks += [check(name, None, "an answer", "the schema has no tables") for name in names]
     processes = db.rows(
         "SELECT COMMAND, COALESCE(STATE, ''), COUNT(*) FROM information_schema.PROCESSLIST WHERE ID <> CONNECTION_ID()"
         " GROUP BY COMMAND, COALESCE(STATE, '') ORDER BY 3 DESC, 1, 2"
     )
-    passed = sum(entry["passed"] for entry in checks)
+    verdicts = [entry["verdict"] for entry in checks]
     return {
         "checks": checks,
-        "checks_passed": passed,
-        "checks_failed": len(checks) - passed,
+        "checks_passed": verdicts.count(PASSED),
+        "checks_failed": verdicts.count(FAILED),
+        "checks_not_made": len(verdicts) - verdicts.count(PASSED) - verdicts.count(FAILED),
+        "undeclared": [_guessed(verdict) for verdict in guessed],
         "threads_connected": threads_connected(db),
         "processes": [{"command": row[0], "state": row[1], "count": int(row[2])} for row in processes],
+        "seconds": round(time.monotonic() - started, 3),
     }

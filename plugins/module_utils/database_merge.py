@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from ansible_collections.campaign.rollback.plugins.module_utils.database import (
+    DEADLOCK,
+    LOCK_WAIT_TIMEOUT,
     Column,
     Database,
     ForeignKey,
@@ -15,6 +18,7 @@ from ansible_collections.campaign.rollback.plugins.module_utils.database import 
     qualified,
     quote,
 )
+from ansible_collections.campaign.rollback.plugins.module_utils.database_relations import Relation
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
 
 Row = TypeVar("Row")
@@ -22,6 +26,19 @@ Row = TypeVar("Row")
 # What is wrong with one row, not with the server: no value, twice the same key, not representable, no parent, a check,
 # of which MariaDB's one for JSON is an error of its own on MySQL (3140).
 ROW_REFUSED = {1048, 1062, 1216, 1264, 1265, 1292, 1364, 1366, 1406, 1452, 1586, 3140, 3819, 4025}
+DUPLICATE = 1062
+NO_PARENT = (1216, 1452)
+_REASONS = {
+    1048: "a column that must have a value has none",
+    1364: "a column that must have a value has none",
+    3819: "a check of the table refuses it",
+    4025: "a check of the table refuses it",
+    LOCK_WAIT_TIMEOUT: "somebody else had it locked; the same command again tries once more",
+    DEADLOCK: "somebody else had it locked; the same command again tries once more",
+}
+_KEY = re.compile(r"for key '(?:[^']*\.)?([^'.]+)'\Z")
+_CONSTRAINT = re.compile(r"CONSTRAINT `([^`]+)` FOREIGN KEY")
+_COLUMN = re.compile(r"(?:[Cc]olumn|Field) (?:`[^`]+`\.`[^`]+`\.)?[`']([^`']+)[`'](?: at row [0-9]+\Z| cannot| doesn)")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,3 +148,28 @@ def merge_rows(db: Database, merges: Sequence[Merge]) -> tuple[dict[str, int], d
 
 def _some(counts: Mapping[str, int]) -> dict[str, int]:
     return {name: count for name, count in counts.items() if count}
+
+
+def reason(error: RollbackError, relations: Iterable[Relation], keys: Collection[str], columns: Collection[str]) -> str:
+    """Why a row was refused, without any of its values; ``keys`` and ``columns`` are the names that may be told."""
+    code, message = error_code(error), str(error.__cause__.args[1]) if error.__cause__ else ""
+    if code == DUPLICATE:
+        key = _name(_KEY, message, keys)
+        if key == "PRIMARY":
+            return "another row has the same key"
+        return f"another row has the same value in {key or 'a unique key'}"
+    if code in NO_PARENT:
+        name = _name(_CONSTRAINT, message, {relation.name for relation in relations})
+        parents = [relation.parent[1] for relation in relations if relation.name == name]
+        return (
+            f"the row that it refers to in {parents[0]} is missing" if parents else "a row that it refers to is missing"
+        )
+    known = _REASONS.get(code or 0, "a value does not fit into its column")
+    column = _name(_COLUMN, message, columns)
+    return f"{known}: {column}" if column else known
+
+
+def _name(pattern: re.Pattern[str], message: str, known: Collection[str]) -> str:
+    """The name in a server's message if it is one of the known names; it could be a part of a value."""
+    found = pattern.search(message)
+    return found.group(1) if found and found.group(1) in known else ""

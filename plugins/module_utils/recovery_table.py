@@ -16,12 +16,8 @@ from ansible_collections.campaign.rollback.plugins.module_utils.database import 
     qualified,
     quote,
 )
-from ansible_collections.campaign.rollback.plugins.module_utils.database_relations import (
-    DUPLICATE,
-    NO_PARENT,
-    Relation,
-    reason,
-)
+from ansible_collections.campaign.rollback.plugins.module_utils.database_merge import DUPLICATE, NO_PARENT, reason
+from ansible_collections.campaign.rollback.plugins.module_utils.database_relations import Relation
 from ansible_collections.campaign.rollback.plugins.module_utils.database_rows import (
     Key,
     Range,

@@ -72,17 +72,15 @@ commands:
 import contextlib
 import os
 import pwd
-import re
 import shlex
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.campaign.rollback.plugins.module_utils.artisan import argv, without_values
 from ansible_collections.campaign.rollback.plugins.module_utils.environment import parse, plain, read
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
 from ansible_collections.campaign.rollback.plugins.module_utils.files import write_atomically
 from ansible_collections.campaign.rollback.plugins.module_utils.journal import RUN_OPTIONS, Journal
 
-#: Where messages begin to quote: a line of the environment that cannot be parsed, a statement with its values.
-VALUES = re.compile(r"at \[|\(SQL:")
 #: Commands that empty the application cache.
 FLUSHING = ("cache:clear", "optimize:clear")
 
@@ -137,18 +135,12 @@ def lent(environment, path, user):
             os.unlink(borrowed)
 
 
-def without_values(text):
-    """What artisan said, cut where it quotes the environment or rows of a statement."""
-    return VALUES.split(text)[0].strip()
-
-
 def execute(module, command, options):
     """Run one command; raises with the beginning of what it said."""
     params = module.params
-    as_user = ["runuser", "-u", params["user"], "--"]
-    argv = [*as_user, params["php"], "artisan", *command, *options, "--no-interaction"]
+    arguments = argv(params["user"], params["php"], command, options)
     # A configuration cache holds every secret of the environment.
-    status, output, error = module.run_command(argv, cwd=params["path"], umask=0o027)
+    status, output, error = module.run_command(arguments, cwd=params["path"], umask=0o027)
     if status:
         lines = (error or output).strip().splitlines()
         raise RollbackError(

@@ -8,8 +8,11 @@ module: database_integrity
 short_description: Check structure and consistency of a schema
 description:
   - Returns a verdict per check and never fails because of one; the caller decides.
-  - A check that cannot be made has not passed.
-  - The session is read-only, so an assertion that tries to change something does not pass and changes nothing.
+  - A check that cannot be made has not passed. One that the time for all checks did not reach has neither passed nor
+    failed, its verdict is C(not checked).
+  - The session is read-only, so an assertion that tries to change something does not pass and changes nothing. A check
+    of a table that finds damage makes the server mark its indexes as damaged, as it does when it meets the damage.
+  - Always checked are every declared foreign key, tables that cannot be read, and tables that have no id left.
 options:
   schema:
     description: Schema to check.
@@ -41,7 +44,9 @@ options:
         type: str
         required: true
   orphans:
-    description: Columns in which every value that is not NULL has to exist in another table.
+    description:
+      - Columns in which every value that is not NULL has to exist in another table, without a foreign key that says so.
+      - Columns named like such ones that are not listed are counted too, under RV(undeclared), and do not fail.
     type: list
     elements: dict
     default: []
@@ -62,6 +67,27 @@ options:
         description: Column referred to.
         type: str
         default: id
+  check_tables:
+    description:
+      - How thorough the server checks its tables with C(CHECK TABLE). It holds up nobody.
+      - InnoDB leaves out a part with V(fast), and takes many times longer with V(extended).
+    type: str
+    choices: [none, fast, medium, extended]
+    default: none
+  log_since:
+    description:
+      - Time from which on the server's error log is searched for damage, such as V(2026-11-21T17:45:00Z). Without it
+        the log is not read.
+      - Read is at most the last 16 MiB of the file that C(@@log_error) names, or the last 50000 lines of the journal.
+    type: str
+  log_unit:
+    description: systemd unit whose journal is read where the server writes no file.
+    type: str
+    default: mariadb.service
+  time_s:
+    description: Longest time of all checks together in seconds. Two sessions share the work.
+    type: int
+    default: 300
   statement_s:
     description: Longest time of one query in seconds; a query that takes longer has not passed.
     type: int
@@ -106,8 +132,8 @@ EXAMPLES = r"""
 RETURN = r"""
 checks:
   description:
-    - RV(ignore:name), RV(ignore:passed), RV(ignore:found), RV(ignore:expected) (as text or null) and
-      RV(ignore:detail) of each.
+    - RV(ignore:name), RV(ignore:verdict) (C(passed), C(failed) or C(not checked)), RV(ignore:passed),
+      RV(ignore:found), RV(ignore:expected) (as text or null), RV(ignore:detail) and RV(ignore:seconds) of each.
   type: list
   elements: dict
   returned: success
@@ -116,8 +142,24 @@ checks_passed:
   type: int
   returned: success
 checks_failed:
-  description: Number of checks that did not pass.
+  description: Number of checks that failed.
   type: int
+  returned: success
+checks_not_made:
+  description: Number of checks that were not made, or not to their end.
+  type: int
+  returned: success
+undeclared:
+  description:
+    - RV(ignore:relation) between tables that no constraint declares, with the number of its RV(ignore:orphans) (null if
+      they were not counted, RV(ignore:detail) says why) and RV(ignore:seconds).
+  type: list
+  elements: dict
+  returned: success
+  sample: [{"relation": "messages.contact_id refers to contacts.id", "orphans": 3, "detail": "", "seconds": 0.2}]
+seconds:
+  description: Seconds of all checks.
+  type: float
   returned: success
 threads_connected:
   description: Open connections of the server.
@@ -134,12 +176,30 @@ processes:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.campaign.rollback.plugins.module_utils.database import DEFAULT_SOCKET, Database
-from ansible_collections.campaign.rollback.plugins.module_utils.database_integrity import run_checks
+from ansible_collections.campaign.rollback.plugins.module_utils.database_integrity import Request, run_checks
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
+from ansible_collections.campaign.rollback.plugins.module_utils.server_log import moment
 
 
 def required_text() -> dict:
     return {"type": "str", "required": True}
+
+
+def request(given):
+    """What the options ask for."""
+    since = given["log_since"] and moment(given["log_since"])
+    if given["log_since"] and since is None:
+        raise RollbackError("The time cannot be read", found=given["log_since"], where="log_since")
+    return Request(
+        given["expected"],
+        given["assertions"],
+        given["orphans"],
+        given["check_tables"],
+        given["time_s"],
+        given["statement_s"],
+        since or None,
+        given["log_unit"],
+    )
 
 
 def main() -> None:
@@ -164,6 +224,10 @@ def main() -> None:
                     "references_column": {"type": "str", "default": "id"},
                 },
             },
+            "check_tables": {"type": "str", "choices": ["none", "fast", "medium", "extended"], "default": "none"},
+            "log_since": {"type": "str"},
+            "log_unit": {"type": "str", "default": "mariadb.service"},
+            "time_s": {"type": "int", "default": 300},
             "statement_s": {"type": "int", "default": 60},
             "defaults_file": {"type": "path"},
             "login_unix_socket": {"type": "path", "default": DEFAULT_SOCKET},
@@ -172,10 +236,11 @@ def main() -> None:
     )
     given = module.params
     try:
+        wanted = request(given)
         with Database(
             given["defaults_file"], given["login_unix_socket"], read_only=True, statement_s=given["statement_s"]
         ) as db:
-            result = run_checks(db, given["schema"], given["expected"], given["assertions"], given["orphans"])
+            result = run_checks(db, given["schema"], wanted)
     except RollbackError as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=False, **result)

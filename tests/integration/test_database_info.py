@@ -1,10 +1,9 @@
-"""database_info and database_integrity against a real server."""
+"""database_info against a real server."""
 
 from __future__ import annotations
 
 import pytest
 from ansible_collections.campaign.rollback.plugins.module_utils.database import schema_info, table_digests
-from ansible_collections.campaign.rollback.plugins.module_utils.database_integrity import run_checks
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
 
 
@@ -62,59 +61,6 @@ def test_a_long_transaction_is_listed_without_its_text(server, db, fill):
         listed = schema_info(db, "blazz", rows=False, long_transaction_s=0)["long_transactions"]
         assert [entry["id"] for entry in listed] == [other.value("SELECT CONNECTION_ID()")]
         assert "secret" not in str(listed)
-
-
-def test_integrity_gives_a_verdict_per_check(db, fill, module):
-    fill()
-    db.run("SET SESSION foreign_key_checks=0")
-    db.run("INSERT INTO blazz.campaign_logs (campaign_id, message_id) VALUES (99, 'orphan')")
-    digest = table_digests(db, "blazz")["campaigns"]
-    orphan = {"table": "campaign_logs", "column": "campaign_id", "references_table": "campaigns"}
-    found = module(
-        "database_integrity",
-        schema="blazz",
-        expected={
-            "tables": {"campaigns": {"digest": digest}, "gone": {"digest": "x"}},
-            "absent_tables": ["campaign_hybrid_options"],
-            "absent_columns": ["campaigns.name"],
-        },
-        assertions=[
-            {"name": "two campaigns", "query": "SELECT COUNT(*) FROM campaigns", "expect": 2},
-            {"name": "broken", "query": "SELECT nonsense FROM campaigns", "expect": 1},
-        ],
-        orphans=[orphan],
-    )
-    verdicts = {entry["name"]: entry["passed"] for entry in found["checks"]}
-    assert verdicts == {
-        "schema blazz has tables": True,
-        "structure of campaigns": True,
-        "structure of gone": False,
-        "no table campaign_hybrid_options": True,
-        "no column campaigns.name": False,
-        "campaign_logs.campaign_id refers to campaigns.id": False,
-        "two campaigns": True,
-        "broken": False,
-    }
-    assert (found["checks_passed"], found["checks_failed"]) == (4, 4)
-    assert found["threads_connected"] >= 1
-
-
-@pytest.mark.parametrize("query", ["DELETE FROM campaigns", "DROP TABLE sessions", "CREATE TABLE x (id INT)"])
-def test_an_assertion_cannot_change_anything(server, db, fill, query):
-    fill()
-    with server.connect(read_only=True) as reader:
-        found = run_checks(reader, "blazz", {}, [{"name": "n", "query": query, "expect": "2"}], [])
-    assert found["checks_failed"] == 1
-    assert db.value("SELECT COUNT(*) FROM blazz.campaigns") == 2
-    assert len(table_digests(db, "blazz")) == 4
-
-
-def test_a_query_that_takes_too_long_has_not_passed(server, db, fill):
-    fill()
-    with server.connect(read_only=True, statement_s=1) as reader:
-        query = "SELECT SUM(a.id + f.id) FROM campaign_logs a" + "".join(f", campaign_logs {name}" for name in "bcdef")
-        found = run_checks(reader, "blazz", {}, [{"name": "endless", "query": query, "expect": "0"}], [])
-    assert {"mariadb": "(1969)", "mysql": "(3024)"}[server.engine] in found["checks"][-1]["detail"]
 
 
 def test_a_server_that_is_not_there_is_one_clear_error(tmp_path):

@@ -341,7 +341,10 @@ def test_a_host_with_code_and_no_gate_is_switched_before_users_are_held_back():
 def test_checks_of_pages_database_and_processes_become_one_table():
     http = {"checks": [{"name": "home", "target": "web1", "passed": True, "detail": "", "seconds": 0.5}]}
     database = {
-        "checks": [{"name": "no orphans", "passed": False, "detail": "3 rows"}],
+        "checks": [
+            {"name": "no orphans", "passed": False, "verdict": "failed", "detail": "3 rows"},
+            {"name": "check of logs", "passed": False, "verdict": "not checked", "detail": "stopped after 60 s"},
+        ],
         "threads_connected": 4,
         "processes": [{"command": "Sleep", "state": "", "count": 3}],
     }
@@ -355,11 +358,12 @@ def test_checks_of_pages_database_and_processes_become_one_table():
     assert [(row["check"], row["where"], row["result"]) for row in rows] == [
         ("home", "web1", "passed"),
         ("no orphans", "data1", "FAILED"),
+        ("check of logs", "data1", "not checked"),
         ("process list", "data1", "passed"),
         ("nginx", "web1", "FAILED"),
     ]
-    assert "4 connections: 3 Sleep" in rows[2]["detail"]
-    assert "2 MB" in rows[3]["detail"]
+    assert "4 connections: 3 Sleep" in rows[3]["detail"]
+    assert "2 MB" in rows[4]["detail"]
 
 
 def test_the_plan_of_a_recovery_says_what_is_known_and_what_is_not():

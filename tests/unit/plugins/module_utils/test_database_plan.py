@@ -1,4 +1,4 @@
-"""Planning of a swap and verdicts about a structure, without a server."""
+"""Planning of a swap, without a server."""
 
 from __future__ import annotations
 
@@ -8,11 +8,6 @@ from ansible_collections.campaign.rollback.plugins.module_utils.database_carry i
     Carry,
     auto_increments,
     carry_sql,
-)
-from ansible_collections.campaign.rollback.plugins.module_utils.database_integrity import (
-    check,
-    orphan_sql,
-    structure_checks,
 )
 from ansible_collections.campaign.rollback.plugins.module_utils.database_load import (
     Expected,
@@ -157,27 +152,3 @@ def test_a_merge_names_only_what_both_sides_have_and_can_be_written():
     )
     assert "live.`id` >= 1003 AND incoming.`id` IS NULL" in merge.find
     assert merge_sql("t", "live", "attic", source, dict([column("id")]), 1) is None
-
-
-def test_structure_checks():
-    expected = {
-        "tables": {"a": {"digest": "1"}, "b": {"digest": "2"}, "c": {}},
-        "absent_tables": ["hybrid", "a"],
-        "absent_columns": ["a.gone", "a.id", "none.x"],
-    }
-    verdicts = [entry["passed"] for entry in structure_checks(expected, {"a": "1", "b": "3"}, {"a": ["id"]})]
-    assert verdicts == [True, False, False, True, False, True, False, True]
-
-
-def test_numbers_are_compared_as_text_and_a_problem_is_no_pass():
-    assert check("n", 0, "0")["passed"]
-    assert not check("n", None, "0")["passed"]
-    assert not check("n", 0, "0", "could not be asked")["passed"]
-
-
-def test_orphan_query_quotes_every_name():
-    orphan = {"table": "a`", "column": "b", "references_table": "c", "references_column": "d"}
-    assert orphan_sql("s", orphan) == (
-        "SELECT COUNT(*) FROM `s`.`a``` c LEFT JOIN `s`.`c` p ON p.`d` = c.`b` WHERE c.`b` IS NOT NULL"
-        " AND p.`d` IS NULL"
-    )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pymysql
 import pytest
 from ansible_collections.campaign.rollback.plugins.module_utils.database import Column, quote
-from ansible_collections.campaign.rollback.plugins.module_utils.database_relations import Relation, reason
+from ansible_collections.campaign.rollback.plugins.module_utils.database_merge import reason
+from ansible_collections.campaign.rollback.plugins.module_utils.database_relations import Relation
 from ansible_collections.campaign.rollback.plugins.module_utils.database_rows import (
     Range,
     as_column,
@@ -137,7 +138,7 @@ def test_only_keys_that_say_nothing_of_anybody_are_told(key, told):
     assert shown(key) == told
 
 
-RELATIONS = [Relation("logs_campaign", ("b", "logs"), ("b", "campaigns"), ("campaign_id",), ("id",), True)]
+RELATIONS = [Relation("logs_campaign", ("b", "logs"), ("campaign_id",), ("b", "campaigns"), ("id",), True)]
 
 
 def refused(code, message):

@@ -25,6 +25,8 @@ LINKED = {"me": {"id": "1@s"}, "registrationId": 7, "noiseKey": {"private": "x"}
 PM2 = {"name": "whatsapp-service", "user": USER, "home": "{tmp}", "ecosystem": "/srv/eco.config.js"}
 #: A socket without a server: whoever looks for the database before the fence gets another error.
 DATABASE = {"schema": "blazz", "login_unix_socket": "{tmp}/no.sock"}
+MIGRATION = {"name": "2025_x", "path": "{tmp}/2025_x.php", "batch": 1}
+REHEARSAL = {"schema": "blazz__verify_x", "account": "rollback_x", "password": "x", "batch": 1}
 
 #: For each module the arguments with which it has something to change, in each of its states that changes.
 CASES = {
@@ -50,6 +52,20 @@ CASES = {
         {"path": "{tmp}/live.env", "state": "reverted"},
     ],
     "gate": [{"flag": "{tmp}/gate/closed", "state": "closed"}, {"flag": "{tmp}/shut/closed", "state": "open"}],
+    "migration_protection": [
+        {**DATABASE, "shadow": "blazz__shadow_x", "attic": "blazz__attic_x"},
+        {**DATABASE, "state": "confirmed"},
+        {**DATABASE, "state": "reverted"},
+    ],
+    "migration_rehearsal": [
+        {**DATABASE, "copy": "blazz__verify_x", "password": "x"},
+        {**DATABASE, "copy": "blazz__verify_x", "state": "absent"},
+    ],
+    "migration_rollback": [
+        {"path": "{tmp}", "user": USER, "migrations": [MIGRATION], "state": "rehearsed", "rehearsal": REHEARSAL},
+        {"path": "{tmp}", "user": USER, "migrations": [MIGRATION], "state": "reversed"},
+        {"state": "reverted"},
+    ],
     "path_switch": [
         {"path": "{tmp}/current", "target": "releases/v1", "component": "application"},
         {"component": "application", "state": "reverted"},
