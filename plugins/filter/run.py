@@ -252,6 +252,30 @@ def run_recovered_rows(hosts):
     return [{"rows": table["brought"] + table["overwritten"], "conflicts": table["conflicts"]} for table in tables]
 
 
+def run_verified(points, answers):
+    """Manifests with what a test restore of their backups found: ``{manifest, row}`` each.
+
+    ``answers`` is what each database host found, ``{id: {at, failed}}``. Where no host answered the manifest is None. A
+    backup that cannot be restored makes its restore point no good one.
+    """
+    found = []
+    for point in points:
+        own = [answer[point["id"]] for answer in answers if point["id"] in answer]
+        answer = next((one for one in own if one["failed"]), own[0] if own else {"at": "", "failed": "no answer"})
+        manifest = {
+            **point,
+            "known_good": point["known_good"] and not answer["failed"],
+            "database": {**point["database"], "verified": answer},
+        }
+        row = {
+            "restore point": point["id"],
+            "kind": point["database"].get("kind", ""),
+            "restored in a test": answer["at"],
+        }
+        found.append({"manifest": manifest if own else None, "row": {**row, "why not": answer["failed"]}})
+    return found
+
+
 def run_table(rows, columns):
     """Rows of a table as aligned lines of plain text; text of several lines becomes one."""
     values = [columns] + [[row.get(column, "") for column in columns] for row in rows]
@@ -284,4 +308,5 @@ class FilterModule:
             "run_refusals": run_refusals,
             "run_table": run_table,
             "run_undo_plan": run_undo_plan,
+            "run_verified": run_verified,
         }

@@ -73,6 +73,14 @@ options:
       - Without them both forms of the digests are computed, to be recorded.
     type: dict
     default: {}
+  expected_standby:
+    description:
+      - RV(standby) of the load that left O(schema) as it is expected to be. If nobody can have written to it since it
+        serves as it is, at once; after a restart of the server it is checked as after a load. Otherwise O(src) is
+        loaded.
+      - In check mode RV(standby) is empty if that copy is gone, and nothing is asked of O(src).
+    type: dict
+    default: {}
   in_place:
     description: Load straight into the live schema. Recorded in the journal first.
     type: bool
@@ -206,6 +214,10 @@ checksums:
     - Empty for a load in place and where nothing was loaded.
   type: dict
   returned: success
+standby:
+  description: What tells later, as O(expected_standby), that the copy was not touched; empty for a load in place.
+  type: dict
+  returned: success
 carried:
   description: Per table of O(carry) the number of rows that were brought up to date after an in-place load.
   type: dict
@@ -243,7 +255,8 @@ def carry_out(given: dict, check: bool) -> dict:
     schema, progress = given["schema"], given["progress"]
     connection = connection_arguments(given["defaults_file"], given["login_unix_socket"])
     by = Journal.of_module(given) if given["run_id"] else None
-    expected = Expected(given["expected_tables"], given["expected_migrations"], given["expected_checksums"])
+    names = ("expected_tables", "expected_migrations", "expected_checksums", "expected_standby")
+    expected = Expected(*(given[name] for name in names))
     with (
         contextlib.nullcontext() if check or by is None else by.acting(),
         Database(given["defaults_file"], given["login_unix_socket"], lock_wait_s=30) as db,
@@ -281,6 +294,7 @@ def main() -> None:
             "expected_tables": {"type": "dict", "default": {}},
             "expected_migrations": {"type": "list", "elements": "str"},
             "expected_checksums": {"type": "dict", "default": {}},
+            "expected_standby": {"type": "dict", "default": {}},
             "in_place": {"type": "bool", "default": False},
             "undo_src": {"type": "path"},
             "carry": {"type": "list", "elements": "dict", "default": [], "options": CARRY_OPTIONS},

@@ -19,9 +19,13 @@ from conftest import ROOT, RUN_ID
 SHADOW, ATTIC = f"blazz__shadow_{RUN_ID}", f"blazz__attic_{RUN_ID}"
 
 
+def entry_point(name):
+    return {"include_role": {"name": "campaign.rollback.database", "tasks_from": name}}
+
+
 @pytest.fixture
 def play(server, tmp_path):
-    """Run entry points of the role, one after the other; returns what ansible-playbook printed."""
+    """Run entry points of the role and other tasks, one after the other; returns what ansible-playbook printed."""
 
     def run(*verbs, check=False, fails=False, shown=(), **given):
         state = str(tmp_path / "state")
@@ -43,7 +47,7 @@ def play(server, tmp_path):
                 f"campaign.rollback.database_{name}": {"state_dir": state} for name in ("swap", "load", "backup")
             },
             "tasks": [
-                *({"include_role": {"name": "campaign.rollback.database", "tasks_from": verb}} for verb in verbs),
+                *(verb if isinstance(verb, dict) else entry_point(verb) for verb in verbs),
                 {"debug": {"var": "database_assessment.reason"}},
             ],
         }
@@ -153,3 +157,45 @@ def test_a_replica_is_neither_captured_nor_rolled_back(db, target, configured_re
     assert reason in play("capture", fails=True, database_copies=str(tmp_path / "copies"))
     assert existing_schemas(db, ["blazz", f"blazz__verify_{RUN_ID}"]) == {"blazz"}
     assert not (tmp_path / "copies").exists()
+
+
+def test_a_verified_copy_that_is_left_loaded_makes_a_rollback_a_swap(server, db, fill, play, tmp_path):
+    fill()
+    given = {"database_copies": str(tmp_path / "copies"), "database_target": "{{ database_captured }}"}
+    shown = ["database_assessment.how", "database_recovered.tables.campaigns.brought", "database_captured.standby"]
+    (tmp_path / "later.sql").write_text("INSERT INTO blazz.campaigns (name, note) VALUES ('later', '')")
+    later = {"ansible.builtin.shell": f"mariadb --no-defaults -S {server.socket} < {tmp_path}/later.sql"}
+    if server.engine == "mysql":
+        later = {"ansible.builtin.shell": later["ansible.builtin.shell"].replace("mariadb", "mysql")}
+    verbs = ("capture", later, "assess", "stage", "switch", "recover_later", "verify")
+    assert "already loaded" in play(*verbs, shown=shown, **given)
+    # The row that was written after the restore point is there, and nothing was loaded for it.
+    assert db.value("SELECT COUNT(*) FROM blazz.campaigns WHERE name = 'later'") == 1
+    assert not existing_schemas(db, [SHADOW])
+    assert read_tables(db, ["blazz__standby"])["blazz__standby"] == {}
+    play("undo", run_reverts=RUN_ID, database_run_id="20261121T180000Z")
+    assert db.value("SELECT COUNT(*) FROM blazz.campaigns WHERE name = 'later'") == 1
+
+
+def test_a_copy_is_not_left_loaded_against_the_operators_will(db, fill, play, tmp_path):
+    fill()
+    given = {"database_copies": str(tmp_path / "copies"), "database_target": "{{ database_captured }}"}
+    out = play("capture", "assess", shown=["database_assessment.how"], rollback_database_keep_standby=False, **given)
+    assert "shadow load, atomic swap" in out
+    assert not existing_schemas(db, ["blazz__standby"])
+
+
+def test_a_backup_is_restored_in_a_test_and_nothing_is_left(db, fill, play, tmp_path):
+    fill()
+    copies = tmp_path / "copies"
+    given = {
+        "database_copies": str(copies),
+        "database_target": "{{ database_captured }}",
+        "database_point": "20261121T180000Z",
+    }
+    damage = {"ansible.builtin.shell": f"find {copies} -type f -name '*.zst' | xargs truncate -s -3"}
+    out = play("capture", "verify_backup", damage, shown=["database_verified"], **given)
+    assert '"failed": ""' in out
+    out = play("capture", damage, "verify_backup", shown=["database_verified"], **given)
+    assert '"at": ""' in out
+    assert existing_schemas(db, ["blazz", "blazz__verify_20261121t180000z"]) == {"blazz"}

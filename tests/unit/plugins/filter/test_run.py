@@ -402,3 +402,16 @@ def test_what_a_recovery_brought_is_shown_with_every_refused_row():
     assert lines[-1] == "campaigns 4: taken"
     assert len(run.run_recovered(dict(result, conflicts=[]))) == 2
     assert run.run_recovered_rows([{"database_recovered": result}, {}]) == [{"rows": 3, "conflicts": 1}]
+
+
+def test_what_a_test_restore_found_goes_into_the_manifest():
+    point = {"id": "20261121T174500Z", "known_good": True, "database": {"kind": "physical", "bytes": 1}}
+    good, bad = {"at": "2026-11-21T18:00:00Z", "failed": ""}, {"at": "", "failed": "damaged"}
+    found = run.run_verified([point], [{point["id"]: good}, {}])[0]
+    assert found["manifest"] == {**point, "database": {**point["database"], "verified": good}}
+    assert found["row"]["restored in a test"] == good["at"]
+    found = run.run_verified([point], [{point["id"]: good}, {point["id"]: bad}])[0]
+    assert (found["manifest"]["known_good"], found["row"]["why not"]) == (False, "damaged")
+    # Silence is no answer, and does not change what is known.
+    found = run.run_verified([point], [{}])[0]
+    assert (found["manifest"], found["row"]["why not"]) == (None, "no answer")
