@@ -239,7 +239,8 @@ class ForeignKey:
 def _per_schema(db: Database, select: str, schemas: Iterable[str]) -> list[tuple[Any, ...]]:
     # MariaDB opens only the named schema for an equality, but every table of the server for an IN list.
     names = list(dict.fromkeys(schemas))
-    found = db.rows(" UNION ALL ".join([select] * len(names)), names)
+    # MySQL refuses an empty statement.
+    found = db.rows(" UNION ALL ".join([select] * len(names)), names) if names else []
     return [row for row in found if row[0] in names]
 
 

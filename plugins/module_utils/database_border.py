@@ -21,6 +21,7 @@ from ansible_collections.campaign.rollback.plugins.module_utils.database import 
     read_foreign_keys,
 )
 from ansible_collections.campaign.rollback.plugins.module_utils.database_plan import Plan
+from ansible_collections.campaign.rollback.plugins.module_utils.database_relations import Relation, count_orphans
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
 
 Place = tuple[str, str]
@@ -28,91 +29,16 @@ Columns = Mapping[Place, Mapping[str, Column]]
 
 
 @dataclasses.dataclass(frozen=True)
-class Key:
-    """A constraint in full: ``columns`` of ``child`` refer to ``references`` of ``parent``, both (schema, table)."""
-
-    name: str
-    child: Place
-    columns: tuple[str, ...]
-    parent: Place
-    references: tuple[str, ...]
-    on_update: str
-    on_delete: str
-
-    @classmethod
-    def from_mapping(cls, given: Mapping[str, Any]) -> Key:
-        """From a journal line with the fields of this class."""
-        fields: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in given.items()
-        }
-        return cls(**fields)
-
-    @property
-    def short(self) -> ForeignKey:
-        """What read_foreign_keys says of it."""
-        return ForeignKey(self.name, self.child, self.parent)
-
-    def add_sql(self, engine: str) -> str:
-        """Add it to its child."""
-        # MariaDB adds what says RESTRICT as NO ACTION, which is the same but for its name.
-        rules = {"ON DELETE": self.on_delete, "ON UPDATE": self.on_update}
-        said = [f" {on} {rule}" for on, rule in rules.items() if (engine, rule) != ("mariadb", "RESTRICT")]
-        return (
-            f"ALTER TABLE {qualified(*self.child)} ADD CONSTRAINT {quote(self.name)}"
-            f" FOREIGN KEY ({', '.join(map(quote, self.columns))})"
-            f" REFERENCES {qualified(*self.parent)} ({', '.join(map(quote, self.references))})" + "".join(said)
-        )
-
-    def orphans_sql(self) -> str:
-        """Count the rows of the child that refer to none of the parent; a NULL refers to nothing."""
-        pairs = [(f"c.{quote(column)}", f"p.{quote(other)}") for column, other in zip(self.columns, self.references)]
-        return (
-            f"SELECT COUNT(*) FROM {qualified(*self.child)} c LEFT JOIN {qualified(*self.parent)} p"
-            f" ON {' AND '.join(f'{other} = {column}' for column, other in pairs)}"
-            f" WHERE {' AND '.join(f'{column} IS NOT NULL' for column, _other in pairs)} AND {pairs[0][1]} IS NULL"
-        )
-
-
-@dataclasses.dataclass(frozen=True)
 class Border:
     """One constraint as it is before a rename and as it has to be after it; None where there must be none."""
 
-    before: Key | None
-    after: Key | None
+    before: Relation | None
+    after: Relation | None
 
     @classmethod
     def from_mapping(cls, given: Mapping[str, Any]) -> Border:
         """From a journal line with the fields of this class."""
-        return cls(*(Key.from_mapping(given[side]) if given[side] else None for side in ("before", "after")))
-
-
-def read_keys(db: Database, keys: Iterable[ForeignKey]) -> list[Key]:
-    """The constraints in full."""
-    asked = list(keys)
-    if not asked:
-        return []
-    places = [part for key in asked for part in (*key.child, key.name)]
-    columns: dict[tuple[str, str, str], list[tuple[int, str, str]]] = {}
-    select = (
-        "SELECT CONSTRAINT_SCHEMA, TABLE_NAME, CONSTRAINT_NAME, ORDINAL_POSITION, COLUMN_NAME, REFERENCED_COLUMN_NAME"
-        " FROM information_schema.KEY_COLUMN_USAGE WHERE CONSTRAINT_SCHEMA = %s AND TABLE_NAME = %s"
-        " AND CONSTRAINT_NAME = %s AND REFERENCED_TABLE_NAME IS NOT NULL"
-    )
-    for schema, table, name, *column in db.rows(" UNION ALL ".join([select] * len(asked)), places):
-        columns.setdefault((schema, table, name), []).append((int(column[0]), column[1], column[2]))
-    select = (
-        "SELECT CONSTRAINT_SCHEMA, TABLE_NAME, CONSTRAINT_NAME, UPDATE_RULE, DELETE_RULE"
-        " FROM information_schema.REFERENTIAL_CONSTRAINTS"
-        " WHERE CONSTRAINT_SCHEMA = %s AND TABLE_NAME = %s AND CONSTRAINT_NAME = %s"
-    )
-    rules = {row[:3]: row[3:] for row in db.rows(" UNION ALL ".join([select] * len(asked)), places)}
-    found = []
-    for key in asked:
-        whole = (*key.child, key.name)
-        parts = sorted(columns[whole])
-        names, references = tuple(part[1] for part in parts), tuple(part[2] for part in parts)
-        found.append(Key(key.name, key.child, names, key.parent, references, *rules[whole]))
-    return found
+        return cls(*(Relation.from_mapping(given[side]) if given[side] else None for side in ("before", "after")))
 
 
 def borders(keys: Iterable[ForeignKey], plan: Plan) -> list[ForeignKey]:
@@ -126,7 +52,7 @@ def borders(keys: Iterable[ForeignKey], plan: Plan) -> list[ForeignKey]:
     ]
 
 
-def cross(keys: Iterable[Key], plan: Plan) -> tuple[list[Border], list[str]]:
+def cross(keys: Iterable[Relation], plan: Plan) -> tuple[list[Border], list[str]]:
     """How each of ``keys`` (see borders) has to be after the rename, and why that is impossible, in words."""
     found, reasons = [], []
     for key in keys:
@@ -142,7 +68,7 @@ def cross(keys: Iterable[Key], plan: Plan) -> tuple[list[Border], list[str]]:
     return found, reasons
 
 
-def returning(borders_: Iterable[Border], plan: Plan) -> list[Key]:
+def returning(borders_: Iterable[Border], plan: Plan) -> list[Relation]:
     """Keys that replaced tables lose and get back when they go live again."""
     return [
         border.before
@@ -248,11 +174,11 @@ def settle_keys(
             db.run("SET SESSION foreign_key_checks=1")
 
 
-def count_orphans(db: Database, wanted: Iterable[Border]) -> list[dict[str, Any]]:
+def orphans(db: Database, wanted: Iterable[Border]) -> list[dict[str, Any]]:
     """Per added key with rows that refer to nothing: ``name``, ``table``, ``references`` and the number of ``rows``."""
     found = []
     for key in (border.after for border in wanted):
-        count = int(db.value(key.orphans_sql())) if key else 0
+        count = count_orphans(db, key) if key else 0
         if key and count:
             place = {"table": ".".join(key.child), "references": ".".join(key.parent)}
             found.append({"name": key.name, **place, "rows": count})

@@ -12,7 +12,7 @@ from ansible_collections.campaign.rollback.plugins.module_utils.database import 
     qualified,
     quote,
 )
-from ansible_collections.campaign.rollback.plugins.module_utils.database_border import count_orphans
+from ansible_collections.campaign.rollback.plugins.module_utils.database_border import orphans
 from ansible_collections.campaign.rollback.plugins.module_utils.database_carry import carry_rows
 from ansible_collections.campaign.rollback.plugins.module_utils.database_freeze import RESERVE, Freeze, busy
 from ansible_collections.campaign.rollback.plugins.module_utils.database_handover import (
@@ -67,7 +67,7 @@ def execute(db: Database, prepared: Prepared, request: Request, by: Journal) -> 
         raise incomplete(problems, plan.live)
     if seq is not None:
         by.undone(seq)
-    return {**result, "auto_increment": prepared.auto_increment, "orphans": count_orphans(db, handover.keys)}
+    return {**result, "auto_increment": prepared.auto_increment, "orphans": orphans(db, handover.keys)}
 
 
 class Unsettled(RollbackError):

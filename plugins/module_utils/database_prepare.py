@@ -20,11 +20,9 @@ from ansible_collections.campaign.rollback.plugins.module_utils.database import 
 )
 from ansible_collections.campaign.rollback.plugins.module_utils.database_border import (
     Border,
-    Key,
     borders,
     cross,
     impossible,
-    read_keys,
 )
 from ansible_collections.campaign.rollback.plugins.module_utils.database_carry import (
     Carry,
@@ -38,6 +36,7 @@ from ansible_collections.campaign.rollback.plugins.module_utils.database_handove
 from ansible_collections.campaign.rollback.plugins.module_utils.database_merge import Merge, merge_sql, parents_first
 from ansible_collections.campaign.rollback.plugins.module_utils.database_objects import Definition
 from ansible_collections.campaign.rollback.plugins.module_utils.database_plan import Plan
+from ansible_collections.campaign.rollback.plugins.module_utils.database_relations import Relation, in_full
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
 
 Columns = Mapping[tuple[str, str], Mapping[str, Column]]
@@ -66,7 +65,7 @@ class Request:
     freeze_s: float = 2
     keep_objects: tuple[str, ...] = ()
     objects: tuple[Definition, ...] | None = None
-    foreign_keys: tuple[Key, ...] = ()
+    foreign_keys: tuple[Relation, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -200,7 +199,7 @@ def _handed_over(
     ]
     if not foreseen and (any(kinds) or request.objects):
         handover, objects, reasons = plan_objects(db, plan, found, request.objects, request.keep_objects, kept)
-    crossing, more = cross(read_keys(db, borders(keys, plan)), plan)
+    crossing, more = cross(in_full(db, borders(keys, plan)), plan)
     crossing += [Border(None, key) for key in request.foreign_keys if key.child[1] in plan.into]
     reasons += more
     reasons += impossible(db, plan, crossing, None if foreseen else columns, {*kept, *plan.into})

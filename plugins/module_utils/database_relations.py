@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from ansible_collections.campaign.rollback.plugins.module_utils.database import (
     Column,
@@ -20,8 +21,7 @@ from ansible_collections.campaign.rollback.plugins.module_utils.database import 
 class Relation:
     """``columns`` of ``child`` refer to ``references`` of ``parent``, in that order; each table as ``(schema, table)``.
 
-    ``name`` is the constraint's, empty where there is none; ``cascades`` says whether the children go when their parent
-    is deleted.
+    ``name`` is the constraint's and the rules are its own, all empty where there is none.
     """
 
     name: str
@@ -29,48 +29,88 @@ class Relation:
     columns: tuple[str, ...]
     parent: tuple[str, str]
     references: tuple[str, ...]
-    cascades: bool = False
+    on_update: str = ""
+    on_delete: str = ""
+
+    @classmethod
+    def from_mapping(cls, given: Mapping[str, Any]) -> Relation:
+        """From a journal line with the fields of this class."""
+        fields: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in given.items()
+        }
+        return cls(**fields)
 
     def __str__(self) -> str:
         """Both ends; the parent's schema only where it is another one."""
         parent = self.parent[1] if self.parent[0] == self.child[0] else ".".join(self.parent)
         return "{}.{} refers to {}.{}".format(self.child[1], "+".join(self.columns), parent, "+".join(self.references))
 
+    @property
+    def cascades(self) -> bool:
+        """Whether the children go when their parent is deleted."""
+        return self.on_delete == "CASCADE"
+
+    @property
+    def short(self) -> ForeignKey:
+        """The same without columns."""
+        return ForeignKey(self.name, self.child, self.parent)
+
     def joins(self, child: str, parent: str) -> str:
         """Condition under which the row of alias ``child`` refers to that of alias ``parent``."""
         pairs = zip(self.columns, self.references)
         return " AND ".join(f"{parent}.{quote(there)} = {child}.{quote(here)}" for here, there in pairs)
 
+    def add_sql(self, engine: str) -> str:
+        """Add the constraint to its child."""
+        # MariaDB adds what says RESTRICT as NO ACTION, which is the same but for its name.
+        rules = {"ON DELETE": self.on_delete, "ON UPDATE": self.on_update}
+        said = [f" {on} {rule}" for on, rule in rules.items() if (engine, rule) != ("mariadb", "RESTRICT")]
+        return (
+            f"ALTER TABLE {qualified(*self.child)} ADD CONSTRAINT {quote(self.name)}"
+            f" FOREIGN KEY ({', '.join(map(quote, self.columns))})"
+            f" REFERENCES {qualified(*self.parent)} ({', '.join(map(quote, self.references))})" + "".join(said)
+        )
 
-def read_relations(db: Database, schema: str) -> list[Relation]:
-    """Every foreign key from or to a table of ``schema``, by table and name."""
-    rows = db.rows(
+
+def _relations(db: Database, condition: str, asked: Sequence[Sequence[str]]) -> list[Relation]:
+    """Foreign keys by table and name; ``asked`` has the arguments of ``condition``, once for each time it is asked."""
+    if not asked:
+        return []
+    select = (
         "SELECT k.CONSTRAINT_NAME, k.TABLE_SCHEMA, k.TABLE_NAME, k.REFERENCED_TABLE_SCHEMA, k.REFERENCED_TABLE_NAME,"
-        " k.ORDINAL_POSITION, k.COLUMN_NAME, k.REFERENCED_COLUMN_NAME, r.DELETE_RULE"
+        " k.ORDINAL_POSITION, k.COLUMN_NAME, k.REFERENCED_COLUMN_NAME, r.UPDATE_RULE, r.DELETE_RULE"
         " FROM information_schema.KEY_COLUMN_USAGE k JOIN information_schema.REFERENTIAL_CONSTRAINTS r"
         " ON r.CONSTRAINT_SCHEMA = k.CONSTRAINT_SCHEMA AND r.CONSTRAINT_NAME = k.CONSTRAINT_NAME"
-        " AND r.TABLE_NAME = k.TABLE_NAME"
-        " WHERE k.REFERENCED_TABLE_NAME IS NOT NULL AND (k.TABLE_SCHEMA = %s OR k.REFERENCED_TABLE_SCHEMA = %s)",
-        [schema, schema],
+        f" AND r.TABLE_NAME = k.TABLE_NAME WHERE k.REFERENCED_TABLE_NAME IS NOT NULL AND {condition}"
     )
+    rows = db.rows(" UNION ALL ".join([select] * len(asked)), [part for places in asked for part in places])
     found: dict[tuple[str, ...], Relation] = {}
     for row in sorted(rows, key=lambda row: (row[1], row[2], row[0], row[5])):
         known = found.get(row[:3])
         columns, references = (known.columns, known.references) if known else ((), ())
-        found[row[:3]] = Relation(
-            row[0], (row[1], row[2]), (*columns, row[6]), (row[3], row[4]), (*references, row[7]), row[8] == "CASCADE"
-        )
+        ends = (row[1], row[2]), (*columns, row[6]), (row[3], row[4]), (*references, row[7])
+        found[row[:3]] = Relation(row[0], *ends, row[8], row[9])
     return list(found.values())
+
+
+def read_relations(db: Database, schema: str) -> list[Relation]:
+    """Every foreign key from or to a table of ``schema``, by table and name."""
+    return _relations(db, "(k.TABLE_SCHEMA = %s OR k.REFERENCED_TABLE_SCHEMA = %s)", [(schema, schema)])
+
+
+def in_full(db: Database, keys: Iterable[ForeignKey]) -> list[Relation]:
+    """These foreign keys with their columns and rules, by table and name."""
+    # Both tables are told where to look, because MariaDB opens every table of the server otherwise.
+    condition = (
+        "k.TABLE_SCHEMA = %s AND k.TABLE_NAME = %s AND k.CONSTRAINT_NAME = %s"
+        " AND r.CONSTRAINT_SCHEMA = %s AND r.TABLE_NAME = %s"
+    )
+    return _relations(db, condition, [(*key.child, key.name, *key.child) for key in keys])
 
 
 def declared(db: Database, schema: str) -> list[Relation]:
     """Foreign keys of the tables of ``schema``, by table and name."""
     return [relation for relation in read_relations(db, schema) if relation.child[0] == schema]
-
-
-def as_foreign_keys(relations: Iterable[Relation]) -> list[ForeignKey]:
-    """The same without columns."""
-    return [ForeignKey(relation.name, relation.child, relation.parent) for relation in relations]
 
 
 def plurals(word: str) -> tuple[str, ...]:

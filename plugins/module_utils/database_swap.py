@@ -12,7 +12,7 @@ import dataclasses
 from typing import Any
 
 from ansible_collections.campaign.rollback.plugins.module_utils.database import Database, quote
-from ansible_collections.campaign.rollback.plugins.module_utils.database_border import Key, returning
+from ansible_collections.campaign.rollback.plugins.module_utils.database_border import returning
 from ansible_collections.campaign.rollback.plugins.module_utils.database_carry import Carry
 from ansible_collections.campaign.rollback.plugins.module_utils.database_execute import (
     COMPONENT,
@@ -23,6 +23,7 @@ from ansible_collections.campaign.rollback.plugins.module_utils.database_execute
 from ansible_collections.campaign.rollback.plugins.module_utils.database_handover import in_force, moveable
 from ansible_collections.campaign.rollback.plugins.module_utils.database_objects import Definition
 from ansible_collections.campaign.rollback.plugins.module_utils.database_prepare import Prepared, Request, prepare
+from ansible_collections.campaign.rollback.plugins.module_utils.database_relations import Relation
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
 from ansible_collections.campaign.rollback.plugins.module_utils.journal import Journal, Step
 
@@ -153,7 +154,7 @@ def reversal(step: Step, lock_wait_s: int, attempts: int, freeze_s: float) -> Re
         keep_objects=tuple(undo.get("keep_objects", ())),
         # A swap recorded by an earlier version could not have any.
         objects=tuple(Definition.from_mapping(given) for given in undo.get("objects", ())),
-        foreign_keys=tuple(Key.from_mapping(given) for given in undo.get("foreign_keys", ())),
+        foreign_keys=tuple(Relation.from_mapping(given) for given in undo.get("foreign_keys", ())),
     )
 
 

@@ -21,6 +21,7 @@ from ansible_collections.campaign.rollback.plugins.module_utils.database_rows im
     Range,
     Shape,
     among,
+    digest,
     listed,
     literals,
     table_of,
@@ -42,7 +43,7 @@ REFUSED = (CONFLICT, ORPHAN, DECLINED)
 
 def digest_of_row(text: str) -> str:
     """What a row is told apart by; ``text`` as a Shape makes it."""
-    return f"UNHEX(MD5({text}))"
+    return f"UNHEX(LEFT({digest(text)}, 32))"
 
 
 def states(alias: str, wanted: Iterable[str]) -> str:

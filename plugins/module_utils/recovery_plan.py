@@ -15,7 +15,6 @@ from ansible_collections.campaign.rollback.plugins.module_utils.database import 
 from ansible_collections.campaign.rollback.plugins.module_utils.database_merge import parents_first
 from ansible_collections.campaign.rollback.plugins.module_utils.database_relations import (
     Relation,
-    as_foreign_keys,
     read_relations,
 )
 from ansible_collections.campaign.rollback.plugins.module_utils.database_rows import (
@@ -257,5 +256,5 @@ def in_order(tables: Mapping[str, TableRecovery], policies: Policies) -> list[Ta
     if not tables:
         return []
     some = next(iter(tables.values()))
-    names = parents_first(tables, some.target, as_foreign_keys(some.relations))
+    names = parents_first(tables, some.target, (relation.short for relation in some.relations))
     return [tables[name] for name in sorted(names, key=lambda name: policies.of_table(name).last)]

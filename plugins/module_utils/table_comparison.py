@@ -22,6 +22,7 @@ from ansible_collections.campaign.rollback.plugins.module_utils.database_rows im
     Key,
     Range,
     Shape,
+    digest,
     listed,
     steps,
     table_of,
@@ -140,7 +141,7 @@ def _second_checksum(db: Database) -> str:
     # CRC-32C has another polynomial: a change that one does not see the other does. Servers without it need a digest.
     if db.engine == "mariadb" and db.version_number() >= (10, 8):
         return "CRC32C({})"
-    return "CONV(LEFT(MD5({}), 8), 16, 10)"
+    return f"CONV(LEFT({digest('{}')}, 8), 16, 10)"
 
 
 class TableComparison:

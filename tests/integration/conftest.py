@@ -150,7 +150,12 @@ def running(engine, *options):
     try:
         command = {"mariadb": mariadb, "mysql": mysql}[engine](base, user)
         command += [f"--datadir={base}/data", f"--socket={socket}", f"--user={user}", f"--log-error={log}"]
-        found = Server(engine, [*command, "--innodb-buffer-pool-size=64M", *options], str(socket), log)
+        # In a directory that servers share each one that starts deletes the temporary tables of the others.
+        (base / "tmp").mkdir()
+        command.append(f"--tmpdir={base}/tmp")
+        # Tests kill servers, which takes nothing from the operating system; nobody waits for a disk here.
+        command += ["--innodb-buffer-pool-size=64M", "--innodb-flush-method=nosync", "--sync-binlog=0"]
+        found = Server(engine, [*command, *options], str(socket), log)
         try:
             found.start()
             yield found

@@ -10,10 +10,10 @@ from ansible_collections.campaign.rollback.plugins.module_utils.database import 
     read_objects,
     table_digests,
 )
-from ansible_collections.campaign.rollback.plugins.module_utils.database_border import read_keys
 from ansible_collections.campaign.rollback.plugins.module_utils.database_handover import moveable
 from ansible_collections.campaign.rollback.plugins.module_utils.database_objects import read_definitions
 from ansible_collections.campaign.rollback.plugins.module_utils.database_prepare import Request
+from ansible_collections.campaign.rollback.plugins.module_utils.database_relations import in_full
 
 LIVE, SHADOW, ATTIC = "blazz", "blazz__shadow_1", "blazz__attic_1"
 UNDO = "blazz__attic_undo_1"
@@ -139,5 +139,5 @@ def seen(db):
         "rows": rows,
         "order": [name for name in definitions if name.startswith("TRIGGER")],
         "definitions": definitions,
-        "keys": sorted(map(str, read_keys(db, keys))),
+        "keys": sorted(map(repr, in_full(db, keys))),
     }

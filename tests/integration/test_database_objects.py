@@ -22,6 +22,7 @@ from furniture import ATTIC, LIVE, REQUEST, SHADOW, UNDO, clear, furnish, has_se
 from points import die, stopped
 
 READ_ONLY = 1290
+VIEW_OF_NOTHING = 1356
 
 
 def definitions(db, schema):
@@ -158,6 +159,8 @@ def test_grants_stand_on_names(db, furnished, journal, app):
 def test_no_row_is_written_without_its_triggers(server, db, furnished, journal, app):
     db.run("GRANT ALL ON blazz.* TO app@localhost")
     stop, problems, frozen = threading.Event(), [], []
+    # MySQL cannot replace a function in one step, so that a view which uses it is of no use in between.
+    replaced = VIEW_OF_NOTHING if server.engine == "mysql" else None
     progress = [threading.Semaphore(0) for _number in range(4)]
 
     def work(number, act):
@@ -170,7 +173,7 @@ def test_no_row_is_written_without_its_triggers(server, db, furnished, journal, 
                 except RollbackError as error:
                     if error_code(error) == READ_ONLY:
                         frozen.append(number)
-                    elif error_code(error) != DEADLOCK:
+                    elif error_code(error) not in (DEADLOCK, replaced):
                         problems.append(error)
                 progress[number].release()
 
@@ -200,7 +203,7 @@ def test_no_row_is_written_without_its_triggers(server, db, furnished, journal, 
         stop.set()
         for thread in threads:
             thread.join()
-    assert problems == []
+    assert [problem.found for problem in problems] == []
     assert not set(frozen) & {1, 3}
     for schema, version in ((LIVE, 2), (UNDO, 1)):
         written = {row[0] for row in db.rows(f"SELECT text FROM {schema}.posts WHERE text LIKE 'w%'")}

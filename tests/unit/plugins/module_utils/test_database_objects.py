@@ -8,7 +8,6 @@ import pytest
 from ansible_collections.campaign.rollback.plugins.module_utils.database import ForeignKey
 from ansible_collections.campaign.rollback.plugins.module_utils.database_border import (
     Border,
-    Key,
     borders,
     cross,
     returning,
@@ -29,6 +28,7 @@ from ansible_collections.campaign.rollback.plugins.module_utils.database_objects
     staged_as,
 )
 from ansible_collections.campaign.rollback.plugins.module_utils.database_plan import Plan
+from ansible_collections.campaign.rollback.plugins.module_utils.database_relations import Relation, orphans_from
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
 from hypothesis import given
 from hypothesis import strategies as st
@@ -166,7 +166,7 @@ def test_what_is_no_event_is_not_changed(pieces):
 
 
 def key(child, parent, name="fk"):
-    return Key(name, child, ("c",), parent, ("id",), "RESTRICT", "CASCADE")
+    return Relation(name, child, ("c",), parent, ("id",), "RESTRICT", "CASCADE")
 
 
 @pytest.mark.parametrize(
@@ -212,13 +212,13 @@ def test_nobody_else_may_refer_to_the_staged_copy():
 
 
 def test_a_key_is_added_as_it_was():
-    odd = Key("f`k", ("a", "b"), ("x", "y"), ("c", "d"), ("u", "v"), "RESTRICT", "SET NULL")
+    odd = Relation("f`k", ("a", "b"), ("x", "y"), ("c", "d"), ("u", "v"), "RESTRICT", "SET NULL")
     sql = "ALTER TABLE `a`.`b` ADD CONSTRAINT `f``k` FOREIGN KEY (`x`, `y`) REFERENCES `c`.`d` (`u`, `v`)"
     sql += " ON DELETE SET NULL"
     assert odd.add_sql("mariadb") == sql
     assert odd.add_sql("mysql") == sql + " ON UPDATE RESTRICT"
-    assert odd.orphans_sql() == (
-        "SELECT COUNT(*) FROM `a`.`b` c LEFT JOIN `c`.`d` p ON p.`u` = c.`x` AND p.`v` = c.`y`"
+    assert orphans_from(odd, "`a`.`b`") == (
+        "FROM `a`.`b` c LEFT JOIN `c`.`d` p ON p.`u` = c.`x` AND p.`v` = c.`y`"
         " WHERE c.`x` IS NOT NULL AND c.`y` IS NOT NULL AND p.`u` IS NULL"
     )
 

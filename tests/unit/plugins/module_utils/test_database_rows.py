@@ -138,7 +138,7 @@ def test_only_keys_that_say_nothing_of_anybody_are_told(key, told):
     assert shown(key) == told
 
 
-RELATIONS = [Relation("logs_campaign", ("b", "logs"), ("campaign_id",), ("b", "campaigns"), ("id",), True)]
+RELATIONS = [Relation("logs_campaign", ("b", "logs"), ("campaign_id",), ("b", "campaigns"), ("id",))]
 
 
 def refused(code, message):
