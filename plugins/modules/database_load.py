@@ -224,7 +224,7 @@ import contextlib
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.campaign.rollback.plugins.module_utils.database import DEFAULT_SOCKET, Database
-from ansible_collections.campaign.rollback.plugins.module_utils.database_backup import FILE_OPTIONS, recorded_digest
+from ansible_collections.campaign.rollback.plugins.module_utils.database_backup import FILE_OPTIONS
 from ansible_collections.campaign.rollback.plugins.module_utils.database_carry import CARRY_OPTIONS, Carry
 from ansible_collections.campaign.rollback.plugins.module_utils.database_load import (
     Expected,
@@ -261,7 +261,7 @@ def carry_out(given: dict, check: bool) -> dict:
                 given["undo_src"],
                 schema,
                 expected,
-                recorded_digest(given["files"]),
+                given["files"],
                 tuple(Carry.from_mapping(rule) for rule in given["carry"]),
                 given["auto_increment_gap"],
                 check,

@@ -72,7 +72,7 @@ def target(server, db, fill, tmp_path):
     db.run("DROP VIEW blazz.names")
     db.run("DROP TRIGGER blazz.t")
     db.run("CREATE PROCEDURE blazz.newer() SELECT 1")
-    files = [{"path": dump.path, "sha256": dump.sha256, "bytes": dump.bytes}]
+    files = [{"path": dump, "sha256": sha256_file(dump), "bytes": os.path.getsize(dump)}]
     return {"files": files, "tables": found["tables"], "migrations": found["migrations"]}
 
 
