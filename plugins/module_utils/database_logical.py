@@ -58,7 +58,16 @@ _CHANGED = re.compile(r"\((?:1412|1146|1054)\)")
 
 
 def check_backup(db: Database, schema: str, dest: str) -> None:
-    """Raise RollbackError unless the programs that a logical backup takes are installed."""
+    """Raise RollbackError unless a logical backup of ``schema`` can be made: programs, kinds of tables."""
+    versioned = db.rows(
+        "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = %s AND TABLE_TYPE = 'SYSTEM VERSIONED'",
+        [schema],
+    )
+    if versioned:
+        raise RollbackError(
+            "The history of these tables would be lost; only a physical backup has it",
+            found=", ".join(row[0] for row in versioned),
+        )
     tool(db.engine, "dump")
     tool(db.engine, "client")
     if not shutil.which("zstd"):

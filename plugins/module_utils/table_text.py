@@ -14,8 +14,9 @@ from ansible_collections.campaign.rollback.plugins.module_utils.database import 
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
 
 _NUMBERS = ("tinyint", "smallint", "mediumint", "int", "bigint", "decimal", "double", "year")
-# Shown as text of their own by every server; all others are bytes, in whichever character set.
-_SHOWN = ("date", "time", "inet", "uuid", "json")
+# Types that have a text of their own in UTF-8. All others are bytes, in whichever character set.
+_TIMES = ("date", "time")
+_SPELLED = ("inet", "uuid", "json")
 _BLOCK = 1024 * 1024
 
 
@@ -37,7 +38,7 @@ def _written(column: Column) -> str:
         return f"{name} + 0"
     if kind.startswith(_NUMBERS):
         return name
-    return f"QUOTE({name})" if kind.startswith(_SHOWN) else f"QUOTE(CAST({name} AS BINARY))"
+    return f"QUOTE({name})" if kind.startswith((*_TIMES, *_SPELLED)) else f"QUOTE(CAST({name} AS BINARY))"
 
 
 def _read(column: Column, value: str) -> str | None:
@@ -45,7 +46,8 @@ def _read(column: Column, value: str) -> str | None:
     kind = column.type.lower()
     if kind.startswith("bit"):
         return f"CAST({value} AS UNSIGNED)"
-    return f"CONVERT({value} USING utf8mb4)" if kind.startswith("json") else None
+    # Bytes would not be read as a text.
+    return f"CONVERT({value} USING utf8mb4)" if kind.startswith(_SPELLED) else None
 
 
 def load_sql(schema: str, table: str, columns: Iterable[Column], path: str) -> str:

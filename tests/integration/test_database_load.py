@@ -27,6 +27,7 @@ from ansible_collections.campaign.rollback.plugins.module_utils.database_load im
 from ansible_collections.campaign.rollback.plugins.module_utils.dump import Dump
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
 from ansible_collections.campaign.rollback.plugins.module_utils.fences import announce
+from ansible_collections.campaign.rollback.plugins.module_utils.files import sha256_file
 
 HOSTILE = [
     'it\'s "quoted" \\ ` -- #',

@@ -14,6 +14,7 @@ from ansible_collections.campaign.rollback.plugins.module_utils.database import 
     read_tables,
     schema_info,
 )
+from ansible_collections.campaign.rollback.plugins.module_utils.files import sha256_file
 from conftest import ROOT, RUN_ID
 
 SHADOW, ATTIC = f"blazz__shadow_{RUN_ID}", f"blazz__attic_{RUN_ID}"
