@@ -66,7 +66,8 @@ def read(db: Database, connection: list[str], schema: str) -> bytes:
 
 def tables_of(text: bytes) -> bytes:
     """The statements of dump ``text`` that create its tables and sequences, without triggers, so that nothing fires."""
-    head = b"SET SESSION foreign_key_checks=0, unique_checks=0, sql_mode='NO_AUTO_VALUE_ON_ZERO';\n"
+    # Defaults of columns are told in UTC, as everything of a dump.
+    head = b"SET SESSION foreign_key_checks=0, unique_checks=0, time_zone='+00:00', sql_mode='NO_AUTO_VALUE_ON_ZERO';\n"
     return head + b"".join(piece for kind, piece in _parts(text) if kind == "table")
 
 
