@@ -46,7 +46,7 @@ def one_of(*verdicts: str) -> frozenset[str]:
 
 
 WEB = ("web1", "web2")
-BACKUP = "/var/lib/rollback/restore_points/$POINT/database/blazz.sql.zst"
+BACKUP = "/var/lib/rollback/restore_points/$POINT/database/blazz/structure.sql"
 PLAIN = "/backups/database/backup_20251114_0300.sql.gz"
 LOAD = "Logical | Begin to load"
 SWAP = "Logical | Swap the schemas"

@@ -90,8 +90,12 @@ class Database:
         read_only: bool = False,
         lock_wait_s: int = 10,
         statement_s: int | None = None,
+        local_files: bool = False,
     ) -> None:
-        """Connect; a wait for locks ends after ``lock_wait_s`` seconds, a query after ``statement_s``."""
+        """Connect; a wait for locks ends after ``lock_wait_s`` seconds, a query after ``statement_s``.
+
+        Only with ``local_files`` the server may ask for files of this process.
+        """
         if not HAS_PYMYSQL:
             raise RollbackError(
                 "PyMySQL is missing for the Python that runs the modules", next_step="apt-get install python3-pymysql"
@@ -103,6 +107,7 @@ class Database:
             "charset": "utf8mb4",
             "autocommit": True,
             "connect_timeout": 10,
+            "local_infile": local_files,
         }
         if defaults_file:
             options["read_default_file"] = defaults_file
@@ -135,9 +140,9 @@ class Database:
         """Close the connection."""
         self._connection.close()
 
-    def again(self) -> Database:
+    def again(self, local_files: bool = False) -> Database:
         """Another connection to the same server, for when this one may have been lost."""
-        return Database(*self._again)
+        return Database(*self._again, local_files)
 
     def rows(self, sql: str, arguments: Iterable[object] | None = None) -> list[tuple[Any, ...]]:
         """All rows of a query; ``%s`` stands for an argument only when arguments are given."""

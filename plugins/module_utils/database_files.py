@@ -25,6 +25,8 @@ from ansible_collections.campaign.rollback.plugins.module_utils.errors import Ro
 LOGICAL = "use a logical backup (database_backup_kind: logical, -e rollback_database_strategy=logical)"
 #: The server's files of one table that an import places: the rows, and how they are laid out.
 ROWS, LAYOUT = ".ibd", ".cfg"
+#: Begins the statements of a load that may take long, so that they can be told from those of others.
+OURS = "/* campaign.rollback load */ "
 _DIRECTORY_NOT_EMPTY = 1010
 # Seconds that a server which went away in mid-load has to come back. After that the next run drops what is half loaded.
 _RETURN_S = 20.0
@@ -97,8 +99,7 @@ def drop_schema(db: Database, schema: str) -> None:
     except RollbackError:
         # Then nothing was ever placed there.
         directory = None
-    else:
-        _end_imports(db, schema)
+    end_loads(db, schema)
     try:
         db.run(f"DROP DATABASE IF EXISTS {quote(schema)}")
     except RollbackError as error:
@@ -126,11 +127,12 @@ def discard_schema(db: Database, schema: str) -> None:
             time.sleep(0.2)
 
 
-def _end_imports(db: Database, schema: str) -> None:
+def end_loads(db: Database, schema: str) -> None:
     """The server goes on with the statement of a client that was killed, and a drop would wait for it."""
     for (session,) in db.rows(
-        "SELECT ID FROM information_schema.PROCESSLIST WHERE DB = %s AND INFO LIKE %s AND ID <> CONNECTION_ID()",
-        [schema, "ALTER TABLE % TABLESPACE"],
+        "SELECT ID FROM information_schema.PROCESSLIST"
+        " WHERE DB = %s AND (INFO LIKE %s OR INFO LIKE %s) AND ID <> CONNECTION_ID()",
+        [schema, "ALTER TABLE % TABLESPACE", OURS + "%"],
     ):
         # It may have ended by itself meanwhile.
         with contextlib.suppress(RollbackError):

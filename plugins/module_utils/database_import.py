@@ -34,6 +34,22 @@ def verify_files(directory: str, files: Sequence[Mapping[str, Any]]) -> list[str
     compared. Raises RollbackError for a file too many, missing or changed, and for a structure that is cut off, reaches
     outside the schema or does not belong to the files.
     """
+    found = compare_files(directory, files)
+    with Dump(os.path.join(directory, STRUCTURE)) as dump:
+        dump.verify()
+        tables = dump.tables
+    parts = {ending: {name for name in found if name.endswith(ending)} for ending in (ROWS, LAYOUT)}
+    if not len(parts[ROWS]) == len(parts[LAYOUT]) == len(tables) == (len(found) - 1) / 2:
+        raise RollbackError(
+            "The files of the backup are not those of its tables",
+            found=f"{len(tables)} tables, {len(parts[ROWS])} {ROWS}, {len(parts[LAYOUT])} {LAYOUT}, {len(found)} files",
+            where=directory,
+        )
+    return tables
+
+
+def compare_files(directory: str, files: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Names of what is in ``directory``; raises RollbackError if ``files``, unless empty, say something else."""
     found = _listed(directory)
     recorded = {os.path.basename(entry["path"]): str(entry["sha256"]).lower() for entry in files}
     if recorded:
@@ -50,17 +66,7 @@ def verify_files(directory: str, files: Sequence[Mapping[str, Any]]) -> list[str
             raise RollbackError(
                 "The backup is not the one that was recorded", found=", ".join(changed), where=directory
             )
-    with Dump(os.path.join(directory, STRUCTURE)) as dump:
-        dump.verify()
-        tables = dump.tables
-    parts = {ending: {name for name in found if name.endswith(ending)} for ending in (ROWS, LAYOUT)}
-    if not len(parts[ROWS]) == len(parts[LAYOUT]) == len(tables) == (len(found) - 1) / 2:
-        raise RollbackError(
-            "The files of the backup are not those of its tables",
-            found=f"{len(tables)} tables, {len(parts[ROWS])} {ROWS}, {len(parts[LAYOUT])} {LAYOUT}, {len(found)} files",
-            where=directory,
-        )
-    return tables
+    return found
 
 
 def _listed(directory: str) -> list[str]:
@@ -70,7 +76,8 @@ def _listed(directory: str) -> list[str]:
         raise RollbackError("The backup cannot be read", found=error.strerror, where=directory) from error
 
 
-def _structure(directory: str) -> bytes:
+def read_structure(directory: str) -> bytes:
+    """Text of the structure in the backup ``directory``."""
     path = os.path.join(directory, STRUCTURE)
     try:
         with open(path, "rb") as stream:
@@ -82,7 +89,7 @@ def _structure(directory: str) -> bytes:
 def check_server(db: Database, directory: str) -> None:
     """Raise RollbackError unless this server can import the backup in ``directory``, from where this process runs."""
     data_directory(db)
-    release = structure.release_of(_structure(directory))
+    release = structure.release_of(read_structure(directory))
     if db.engine != "mariadb" or release != db.version_number()[:2]:
         known = "{}.{}".format(*release) if release else "an unknown release"
         problem = f"the backup is of MariaDB {known}, the server is {db.engine} {db.version}"
@@ -102,7 +109,7 @@ def import_beside(db: Database, connection: list[str], directory: str, schema: s
 
     Killed at any point it leaves a schema to be dropped by ``drop_schema``. When it returns the tables survive a crash.
     """
-    text = _structure(directory)
+    text = read_structure(directory)
     client = client_command(db.engine, connection, schema)
     head = f"{_SESSION};\n".encode()
     where = os.path.join(directory, STRUCTURE)

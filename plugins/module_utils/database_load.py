@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -22,7 +23,12 @@ from ansible_collections.campaign.rollback.plugins.module_utils.database import 
     schema_info,
     table_digests,
 )
-from ansible_collections.campaign.rollback.plugins.module_utils.database_backup import Backup, Files, opened
+from ansible_collections.campaign.rollback.plugins.module_utils.database_backup import (
+    Backup,
+    Files,
+    back_up,
+    opened,
+)
 from ansible_collections.campaign.rollback.plugins.module_utils.database_carry import (
     Carry,
     auto_increments,
@@ -30,7 +36,11 @@ from ansible_collections.campaign.rollback.plugins.module_utils.database_carry i
     carry_sql,
 )
 from ansible_collections.campaign.rollback.plugins.module_utils.database_execute import create_like
-from ansible_collections.campaign.rollback.plugins.module_utils.database_files import discard_schema, drop_schema
+from ansible_collections.campaign.rollback.plugins.module_utils.database_files import (
+    discard_schema,
+    drop_schema,
+    end_loads,
+)
 from ansible_collections.campaign.rollback.plugins.module_utils.database_merge import (
     merge_rows,
     merge_sql,
@@ -42,13 +52,7 @@ from ansible_collections.campaign.rollback.plugins.module_utils.database_standby
     proof,
 )
 from ansible_collections.campaign.rollback.plugins.module_utils.database_verify import verify_copy
-from ansible_collections.campaign.rollback.plugins.module_utils.dump import (
-    Dump,
-    Progress,
-    client_command,
-    dump_command,
-    write_dump,
-)
+from ansible_collections.campaign.rollback.plugins.module_utils.dump import Progress
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
 from ansible_collections.campaign.rollback.plugins.module_utils.journal import Journal, Step
 
@@ -241,7 +245,7 @@ def load_beside(
         try:
             started = time.monotonic()
             with Progress(progress, backup.load_bytes, limit=limit) as counted:
-                backup.fill(db, connection, schema, counted)
+                backup.fill(db, connection, schema, True, counted)
             load_s = round(time.monotonic() - started, 3)
             _analyze(db, schema)
             result, wrong = _examined(db, schema, expected)
@@ -262,10 +266,18 @@ def remove(db: Database, schema: str, check: bool = False) -> dict[str, Any]:
     return dict(_unchanged(schema), changed=exists)
 
 
+def _proven_in_place(db: Database, backup: Backup, files: Files | None) -> None:
+    """Raise RollbackError unless the backup is whole and can be loaded in place."""
+    if backup.beside_only:
+        raise RollbackError("This backup cannot be loaded in place", found=backup.beside_only)
+    backup.prove(db, files)
+
+
 def _replace(
-    db: Database, command: list[str], dump: Dump, schema: str, expected: Expected, progress: Progress
+    db: Database, connection: list[str], backup: Backup, schema: str, expected: Expected, progress: Progress
 ) -> dict[str, Any]:
     started = time.monotonic()
+    end_loads(db, schema)
     db.run("SET SESSION foreign_key_checks=0")
     try:
         for kind, names in (
@@ -276,7 +288,7 @@ def _replace(
                 db.run("DROP {} IF EXISTS {}".format(kind, ", ".join(qualified(schema, name) for name in names)))
     finally:
         db.run("SET SESSION foreign_key_checks=1")
-    dump.load(command, progress)
+    backup.fill(db, connection, schema, False, progress)
     load_s = round(time.monotonic() - started, 3)
     _analyze(db, schema)
     found = schema_info(db, schema)
@@ -365,7 +377,7 @@ def load_in_place(
     undo_src: str,
     schema: str,
     expected: Expected,
-    sha256: str | None,
+    files: Files | None,
     carry: Sequence[Carry] = (),
     gap: int = 1000,
     check: bool = False,
@@ -373,24 +385,23 @@ def load_in_place(
 ) -> dict[str, Any]:
     """Replace the tables and views of the live ``schema`` by those of ``src``; users see it happen.
 
-    Rows that ``carry`` names keep what was done to them since the dump. ``undo_src`` is a dump of the present state,
+    Rows that ``carry`` names keep what was done to them since the backup. ``undo_src`` is one of the present state,
     verified just as well before anything is touched; a check does without. Running again after a crash loads again;
     after success it changes nothing.
     """
-    with Dump(src) as dump:
-        uncompressed = dump.verify(sha256)
+    with opened(src) as backup:
+        _proven_in_place(db, backup, files)
         if os.path.exists(undo_src) or not check:
-            with Dump(undo_src) as undo_dump:
-                undo_dump.verify()
+            with opened(undo_src) as undo_backup:
+                _proven_in_place(db, undo_backup, None)
         if schema not in existing_schemas(db, [schema]):
             raise RollbackError("The schema does not exist", found=schema)
-        command = client_command(db.engine, connection, schema)
         pending = [step for step in journal.to_undo(COMPONENT, STEP) if step.undo["schema"] == schema]
         if pending and pending[0].state == "done":
             return _unchanged(schema)
         if check:
-            return dict(_unchanged(schema), changed=True, tables={name: {} for name in dump.tables})
-        # A second attempt keeps the first one's undo file and rows: by now the schema may hold nothing worth keeping.
+            return dict(_unchanged(schema), changed=True, tables={name: {} for name in backup.tables})
+        # A second attempt keeps the first one's backup and rows: by now the schema may hold nothing worth keeping.
         store = f"{schema}__carry_{journal.run_id}"
         if pending:
             seq, undo = pending[0].seq, pending[0].undo
@@ -399,8 +410,8 @@ def load_in_place(
             undo = _means_back(db, schema, undo_src, carry, gap)
             seq = journal.begin(COMPONENT, "switch", STEP, undo)
         try:
-            with Progress(progress, uncompressed) as counted:
-                result = _replace(db, command, dump, schema, expected, counted)
+            with Progress(progress, backup.load_bytes) as counted:
+                result = _replace(db, connection, backup, schema, expected, counted)
             _space_out(db, schema, undo.get("auto_increment", {}))
             result.update(_bring(db, store, schema, carry, {}))
         except RollbackError as error:
@@ -427,12 +438,11 @@ def _set_aside(
     # A run that takes itself back announces nothing, but it begins to load as soon as the rows are stored.
     if not own or _COMPLETE not in read_tables(db, [store])[store]:
         _store(db, schema, store, carry, step.undo.get("auto_increment", {}))
-    kept = os.path.join(by.directory, "replaced", "database", f"{schema}_{journal.run_id}_{step.seq}.sql.zst")
+    kept = os.path.join(by.directory, "replaced", "database", f"{schema}_{journal.run_id}_{step.seq}")
     if not own:
-        # Not announced, so what is live is still whole, and may have changed since a first attempt dumped it.
-        if os.path.exists(kept):
-            os.unlink(kept)
-        write_dump(dump_command(db.engine, connection, schema), kept)
+        # Not announced, so what is live is still whole, and may have changed since a first attempt kept it.
+        shutil.rmtree(kept, ignore_errors=True)
+        back_up(db, connection, "logical", schema, kept)
     return _means_back(db, schema, kept, carry, step.undo.get("gap", 0))
 
 
@@ -445,7 +455,7 @@ def revert_in_place(
     check: bool = False,
     progress: str | None = None,
 ) -> dict[str, Any]:
-    """Load the undo file of the in-place restore of ``schema`` that ``journal`` records, on behalf of the run ``by``.
+    """Load the emergency backup of the in-place restore of ``schema`` that ``journal`` records, on behalf of ``by``.
 
     Rows to carry and rows inserted since are brought along; those that cannot be stay in a schema of their own. Changes
     nothing if there was no such restore.
@@ -454,16 +464,15 @@ def revert_in_place(
     for step in journal.to_undo(COMPONENT, STEP):
         if step.undo["schema"] != schema:
             continue
-        with Dump(step.undo["src"]) as dump:
-            uncompressed = dump.verify()
+        with opened(step.undo["src"]) as backup:
+            _proven_in_place(db, backup, None)
             result["changed"] = True
             if not check:
                 store = f"{schema}__carry_undo_{by.run_id}_{step.seq}"
                 undo = _set_aside(db, connection, step, journal, by, store)
                 carry = [Carry.from_mapping(rule) for rule in step.undo["carry"]]
-                command = client_command(db.engine, connection, schema)
-                with journal.reverting(step, by, undo) as recorded, Progress(progress, uncompressed) as counted:
-                    result.update(_replace(db, command, dump, schema, Expected(), counted))
+                with journal.reverting(step, by, undo) as recorded, Progress(progress, backup.load_bytes) as counted:
+                    result.update(_replace(db, connection, backup, schema, Expected(), counted))
                     _space_out(db, schema, undo["auto_increment"])
                     recorded.update(_bring(db, store, schema, carry, step.undo.get("auto_increment", {})))
                 result.update(recorded)

@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from typing import Any
 
 from ansible_collections.campaign.rollback.plugins.module_utils import database_structure as structure
@@ -32,9 +33,7 @@ from ansible_collections.campaign.rollback.plugins.module_utils.database_files i
 from ansible_collections.campaign.rollback.plugins.module_utils.dump import (
     Messages,
     Progress,
-    dump_command,
     end_with_parent,
-    is_complete,
 )
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
 from ansible_collections.campaign.rollback.plugins.module_utils.files import (
@@ -134,6 +133,17 @@ def write_backup(
     stands against it, a program fails, a table is missing in the copy, or its structure was changed meanwhile.
     """
     check_backup(db, schema, dest)
+    return build(
+        dest,
+        lambda work, whole: _copy(db, connection, schema, os.path.join(work, "copy"), whole, progress),
+    )
+
+
+def build(dest: str, fill: Callable[[str, str], None]) -> list[dict[str, Any]]:
+    """Name a directory ``dest`` once ``fill``, given a directory to work in and one inside it, made the latter whole.
+
+    Returns ``[{path, bytes, sha256}]``; leaves nothing behind if ``fill`` raises.
+    """
     dest = os.path.abspath(dest)
     parent, name = os.path.split(dest)
     make_private_directory(parent)
@@ -144,7 +154,7 @@ def write_backup(
             shutil.rmtree(work)
         whole = os.path.join(work, "whole")
         make_private_directory(whole)
-        _copy(db, connection, schema, os.path.join(work, "copy"), whole, progress)
+        fill(work, whole)
         files = _made_durable(whole, dest)
         os.rename(whole, dest)
         fsync_directory(parent)
@@ -197,15 +207,10 @@ def _copy(db: Database, connection: list[str], schema: str, copy: str, whole: st
 
 def _fingerprint(db: Database, connection: list[str], schema: str) -> tuple[bytes, dict[str, int]]:
     """The structure as text, and for the files of every table a number that changes when it is built anew."""
-    messages = Messages()
-    made = subprocess.run(
-        dump_command(db.engine, connection, schema, *structure.OPTIONS), stdout=subprocess.PIPE, stderr=messages.file
-    )
-    if made.returncode or not is_complete(made.stdout[-512:]):
-        raise RollbackError("The dump program failed", found=f"exit {made.returncode}: {messages.text()}")
+    text = structure.read(db, connection, schema)
     spaces = read_tablespaces(db, schema)
     stems = file_names(db, read_tables(db, [schema])[schema]).values()
-    return made.stdout, {stem: spaces[stem].table_id if stem in spaces else 0 for stem in stems}
+    return text, {stem: spaces[stem].table_id if stem in spaces else 0 for stem in stems}
 
 
 def _run(command: list[str], directory: str, progress: Progress) -> None:

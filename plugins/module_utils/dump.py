@@ -1,10 +1,9 @@
-"""SQL dump files: written durably, and proven whole before anything is done with them."""
+"""SQL dump files, proven whole before anything is done with them, and the server's own programs."""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
-import dataclasses
 import gzip
 import hashlib
 import json
@@ -26,9 +25,7 @@ from ansible_collections.campaign.rollback.plugins.module_utils.database import 
 )
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
 from ansible_collections.campaign.rollback.plugins.module_utils.files import (
-    fsync_directory,
     make_private_directory,
-    sha256_file,
     write_atomically,
 )
 
@@ -83,14 +80,14 @@ def dump_command(engine: str, connection: list[str], schema: str, *more: str) ->
     return [tool(engine, "dump"), *connection, *options, *more, "--", schema]
 
 
-def client_command(engine: str, connection: list[str], schema: str) -> list[str]:
-    """Arguments of the client that loads a dump from its standard input.
+def client_command(engine: str, connection: list[str], schema: str, *more: str) -> list[str]:
+    """Arguments of the client that reads statements from its standard input; ``more`` options are added.
 
     Binary mode keeps NUL and CR bytes and, like the sandbox line of newer dumps, turns off the client's own commands.
     """
     options = ["--binary-mode", "--default-character-set=utf8mb4", "--max-allowed-packet=1G"]
     options.append("--init-command=SET SESSION lock_wait_timeout=30")
-    return [tool(engine, "client"), *connection, *options, "--", schema]
+    return [tool(engine, "client"), *connection, *options, *more, "--", schema]
 
 
 class Progress:
@@ -141,17 +138,7 @@ class Progress:
             write_atomically(self._path, text.encode("utf-8"))
 
 
-@dataclasses.dataclass(frozen=True)
-class Written:
-    """A finished dump: sizes in bytes, digest of the compressed file."""
-
-    path: str
-    bytes: int
-    uncompressed_bytes: int
-    sha256: str
-
-
-def _piped(stream: IO[bytes] | None) -> IO[bytes]:
+def piped(stream: IO[bytes] | None) -> IO[bytes]:
     """The pipe that was asked for; tells the type checker that there is one."""
     if stream is None:
         raise RollbackError("A pipe to a child process is missing")
@@ -177,83 +164,54 @@ class Messages:
         return self.file.read().decode("utf-8", "replace").strip()
 
 
-def write_dump(command: list[str], path: str, progress: Progress | None = None) -> Written:
-    """Run ``command``, compress its output and give it the name ``path`` once it is whole and on disk (mode 0600).
-
-    Raises RollbackError, leaving nothing behind, if either program fails, the completion trailer is missing or the disk
-    is full.
-    """
-    if not path.endswith(".sql.zst"):
-        raise RollbackError("A dump's name ends in .sql.zst", found=path, where="dest")
-    if not shutil.which("zstd"):
-        raise RollbackError("zstd is not installed", next_step="apt-get install zstd")
-    try:
-        with progress or Progress(None, 0) as counted:
-            return _write_dump(command, path, counted)
-    except OSError as error:
-        raise RollbackError(
-            "The dump cannot be written", found=error.strerror, where=path, next_step=f"df -h {os.path.dirname(path)}"
-        ) from error
-
-
-def _write_dump(command: list[str], path: str, progress: Progress) -> Written:
-    directory = os.path.dirname(os.path.abspath(path))
-    make_private_directory(directory)
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{os.path.basename(path)}.", dir=directory)
-    try:
-        with os.fdopen(descriptor, "wb") as target:
-            size = _compress(command, target, progress)
-            os.fsync(target.fileno())
-        written = Written(path, os.path.getsize(temporary), size, sha256_file(temporary))
-        os.rename(temporary, path)
-    except BaseException:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
-        raise
-    fsync_directory(directory)
-    return written
-
-
-def _compress(command: list[str], target: IO[bytes], progress: Progress) -> int:
-    dump_messages, zstd_messages = Messages(), Messages()
-    dumping = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=dump_messages.file)
-    packing = subprocess.Popen(
-        ["zstd", "-q", "-T0", "-c"], stdin=subprocess.PIPE, stdout=target, stderr=zstd_messages.file
-    )
-    source, sink = _piped(dumping.stdout), _piped(packing.stdin)
-    size, tail = 0, b""
-    try:
-        with contextlib.suppress(BrokenPipeError), sink:
-            for block in iter(lambda: source.read(_BLOCK), b""):
-                size += len(block)
-                tail = (tail + block)[-512:]
-                sink.write(block)
-                progress.add(len(block))
-        source.close()
-        codes = dumping.wait(), packing.wait()
-    except BaseException:
-        for process in (dumping, packing):
-            process.kill()
-            process.wait()
-        raise
-    # The cause first: a packer that stops makes the dump fail too, with a message that explains nothing.
-    if codes[1]:
-        raise RollbackError(
-            "Compressing the dump failed",
-            found=f"exit {codes[1]}: {zstd_messages.text()}",
-            where="free space in the directory of the dump",
-        )
-    if codes[0]:
-        raise RollbackError("The dump program failed", found=f"exit {codes[0]}: {dump_messages.text()}")
-    if not is_complete(tail):
-        raise RollbackError("The dump program ended without its completion trailer", found=f"{size} bytes")
-    return size
-
-
 def is_complete(tail: bytes) -> bool:
     """True if the last line that is not blank is a dump's completion trailer."""
     lines = [line for line in tail.splitlines() if line.strip()]
     return bool(lines) and _TRAILER.match(lines[-1]) is not None
+
+
+@contextlib.contextmanager
+def zstd(path: str) -> Iterator[IO[bytes]]:
+    """Where to write what becomes the compressed file ``path``; raises RollbackError if that is not all of it."""
+    messages = Messages()
+    with open(path, "xb") as target:
+        process = subprocess.Popen(
+            ["zstd", "-q", "-T0", "-c"], stdin=subprocess.PIPE, stdout=target, stderr=messages.file
+        )
+        sink = piped(process.stdin)
+        try:
+            # A compressor that stops says why in its own words.
+            with contextlib.suppress(BrokenPipeError), sink:
+                yield sink
+            code = process.wait()
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
+    if code:
+        raise RollbackError("Compressing the backup failed", found=f"exit {code}: {messages.text()}", where=path)
+
+
+@contextlib.contextmanager
+def unzstd(file: IO[bytes], path: str) -> Iterator[IO[bytes]]:
+    """What the compressed ``file`` holds, to be read to its end; raises RollbackError then if it is damaged."""
+    if not shutil.which("zstd"):
+        raise RollbackError("zstd is not installed", next_step="apt-get install zstd")
+    messages = Messages()
+    process = subprocess.Popen(["zstd", "-q", "-dc"], stdin=file, stdout=subprocess.PIPE, stderr=messages.file)
+    source = piped(process.stdout)
+    try:
+        yield source
+        source.close()
+        code = process.wait()
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
+    if code:
+        raise RollbackError(
+            "The dump is damaged: it does not decompress", found=f"{path} (zstd: {messages.text() or code})"
+        )
 
 
 class Dump:
@@ -305,28 +263,8 @@ class Dump:
                     "The dump is damaged: it does not decompress", found=f"{self.path} ({error})"
                 ) from error
         else:
-            yield from self._unzstd()
-
-    def _unzstd(self) -> Iterator[IO[bytes]]:
-        if not shutil.which("zstd"):
-            raise RollbackError("zstd is not installed", next_step="apt-get install zstd")
-        messages = Messages()
-        process = subprocess.Popen(
-            ["zstd", "-q", "-dc"], stdin=self._file, stdout=subprocess.PIPE, stderr=messages.file
-        )
-        source = _piped(process.stdout)
-        try:
-            yield source
-            source.close()
-            code = process.wait()
-        except BaseException:
-            process.kill()
-            process.wait()
-            raise
-        if code:
-            raise RollbackError(
-                "The dump is damaged: it does not decompress", found=f"{self.path} (zstd: {messages.text() or code})"
-            )
+            with unzstd(self._file, self.path) as unpacked:
+                yield unpacked
 
     def verify(self, sha256: str | None = None) -> int:
         """Prove the file whole and harmless; returns its uncompressed bytes.
@@ -379,7 +317,7 @@ class Dump:
             stderr=messages.file,
             preexec_fn=end_with_parent,
         )
-        sink = _piped(process.stdin)
+        sink = piped(process.stdin)
         stopped = False
         try:
             with self.stream() as stream:

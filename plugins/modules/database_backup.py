@@ -17,7 +17,9 @@ options:
     required: true
   kind:
     description:
-      - V(logical) is a dump as SQL text, compressed, which every server can load.
+      - V(logical) is a directory with the structure and, compressed, the rows of each table as text, which every
+        server can load. It takes no more than reading tables, and reads them in one snapshot. A schema with
+        system-versioned tables is refused, because their history would be lost.
       - V(physical) is a directory with MariaDB's own files of each table, prepared to be imported by a server of the
         same release in a fraction of the time that a load takes. Needs a server whose files are on this host.
       - A schema with partitioned, compressed or encrypted tables, with FULLTEXT indexes, sequences or other engines
@@ -27,8 +29,7 @@ options:
     default: logical
   dest:
     description:
-      - File to write, mode 0600, whose name ends in C(.sql.zst); or, with O(kind=physical), directory to write, mode
-        0700.
+      - Directory to write, mode 0700.
       - A missing parent directory is made with mode 0700.
     type: path
     required: true
@@ -52,6 +53,7 @@ extends_documentation_fragment:
   - campaign.rollback.database
 requirements:
   - mariadb-dump or mysqldump
+  - mariadb or mysql client for O(kind=logical)
   - zstd for O(kind=logical)
   - mariadb-backup for O(kind=physical)
 attributes:
@@ -75,7 +77,7 @@ EXAMPLES = r"""
 - name: Back up the live schema into a restore point
   campaign.rollback.database_backup:
     schema: blazz
-    dest: /var/lib/rollback/restore_points/20261121T174500Z/database/blazz.sql.zst
+    dest: /var/lib/rollback/restore_points/20261121T174500Z/database/blazz
 
 - name: Copy its files, to be imported in seconds
   campaign.rollback.database_backup:
@@ -86,7 +88,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 path:
-  description: The backup, a file or a directory.
+  description: The backup, a directory.
   type: str
   returned: success
 kind:

@@ -8,16 +8,19 @@ module: database_load
 short_description: Load a backup beside the live schema, or in its place
 description:
   - Verifies the backup before anything is touched. It must have the recorded digests and stay inside one schema (a dump
-    of several databases is refused). A dump must decompress completely and end with its completion trailer; a physical
+    of several databases is refused). A dump must decompress completely and end with its completion trailer; any other
     backup must consist of exactly the files of its tables.
   - Then loads it into a schema created anew, checks every table, and compares tables, structure, next ids, row counts,
     digests of the rows, and migrations with what was recorded. A load that fails leaves no schema behind; one that was
     complete before is not repeated.
+  - The rows of a logical backup go in through LOAD DATA, two tables at a time, into tables that get their secondary
+    keys and foreign keys afterwards. A server with C(local_infile) off, as MySQL's default is, gets them as INSERT
+    statements, which takes longer; the setting is never changed. All of it is in the server's binary log.
   - The tables of a physical backup are copied into the server's data directory and imported, outside its binary log.
     Then InnoDB's checkpoint is brought past them, without which a crash would empty them. No event of the copy runs;
     those that were enabled are C(DISABLE ON SLAVE).
   - With O(in_place=true) the tables and views of the live schema are replaced, which users notice; rows written since
-    the dump are only in O(undo_src) then, but for what O(carry) names.
+    the backup are only in O(undo_src) then, but for what O(carry) names.
 options:
   schema:
     description:
@@ -35,8 +38,8 @@ options:
     default: present
   src:
     description:
-      - Backup on this host. A dump, whose name ends in C(.sql), C(.sql.gz) or C(.sql.zst), or the directory of a
-        physical backup, which cannot be loaded in place.
+      - Backup on this host. The directory of one that M(campaign.rollback.database_backup) wrote, of which a physical
+        one cannot be loaded in place; or a dump, whose name ends in C(.sql), C(.sql.gz) or C(.sql.zst).
     type: path
   files:
     description: What M(campaign.rollback.database_backup) recorded of the files of O(src).
@@ -45,7 +48,7 @@ options:
     default: []
     suboptions:
       path:
-        description: File; of a physical backup only the last part counts.
+        description: File; of a directory only the last part counts.
         type: path
         required: true
       bytes:
@@ -86,7 +89,7 @@ options:
     type: bool
     default: false
   undo_src:
-    description: Dump of the state that O(in_place=true) replaces, verified before anything is touched.
+    description: Backup of the state that O(in_place=true) replaces, verified before anything is touched.
     type: path
   carry:
     description:
@@ -122,7 +125,7 @@ options:
     default: 1000
   bandwidth_mb_s:
     description:
-      - Most megabytes (1000000 bytes) per second that a load beside the live schema works through, of SQL text or of
+      - Most megabytes (1000000 bytes) per second that a load beside the live schema works through, of text or of
         tables' files, so that the running system stays responsive. V(0) does not limit it.
       - The server itself reads and writes each imported file once more, as fast as it can.
     type: float
@@ -169,7 +172,7 @@ author: campaign.rollback engineers (@campaign-rollback)
 EXAMPLES = r"""
 - name: Build the shadow schema
   campaign.rollback.database_load:
-    src: /var/lib/rollback/restore_points/20261121T174500Z/database/blazz.sql.zst
+    src: /var/lib/rollback/restore_points/20261121T174500Z/database/blazz
     schema: blazz__shadow_20261121t180000z
     expected_tables:
       campaigns:
@@ -195,7 +198,7 @@ schema:
   type: str
   returned: success
 tables:
-  description: Per table the exact number of RV(ignore:rows) after the load; in check mode the tables of the dump.
+  description: Per table the exact number of RV(ignore:rows) after the load; in check mode the tables of the backup.
   type: dict
   returned: success
   sample: {"campaigns": {"rows": 12}}
@@ -236,7 +239,7 @@ import contextlib
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.campaign.rollback.plugins.module_utils.database import DEFAULT_SOCKET, Database
-from ansible_collections.campaign.rollback.plugins.module_utils.database_backup import FILE_OPTIONS, recorded_digest
+from ansible_collections.campaign.rollback.plugins.module_utils.database_backup import FILE_OPTIONS
 from ansible_collections.campaign.rollback.plugins.module_utils.database_carry import CARRY_OPTIONS, Carry
 from ansible_collections.campaign.rollback.plugins.module_utils.database_load import (
     Expected,
@@ -274,7 +277,7 @@ def carry_out(given: dict, check: bool) -> dict:
                 given["undo_src"],
                 schema,
                 expected,
-                recorded_digest(given["files"]),
+                given["files"],
                 tuple(Carry.from_mapping(rule) for rule in given["carry"]),
                 given["auto_increment_gap"],
                 check,

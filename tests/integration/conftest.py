@@ -29,7 +29,7 @@ from ansible_collections.campaign.rollback.plugins.module_utils.database_load im
 from ansible_collections.campaign.rollback.plugins.module_utils.dump import (
     connection_arguments,
     dump_command,
-    write_dump,
+    zstd,
 )
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
 from ansible_collections.campaign.rollback.plugins.module_utils.journal import Journal
@@ -96,7 +96,11 @@ class Server:
         return connection_arguments(None, self.socket)
 
     def dump(self, schema, path):
-        return write_dump(dump_command(self.engine, self.arguments, schema), str(path))
+        """A dump as operators make one; returns its path."""
+        command = dump_command(self.engine, self.arguments, schema)
+        with zstd(str(path)) as sink:
+            sink.write(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+        return str(path)
 
 
 def pytest_collection_modifyitems(items):

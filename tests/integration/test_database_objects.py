@@ -505,7 +505,7 @@ def dumped(server, db, tmp_path):
     db.run(f"CREATE EVENT blazz.tick ON SCHEDULE EVERY 1 SECOND COMMENT '{state}' DO INSERT INTO ticks VALUES ()")
     db.run("CREATE EVENT blazz.off ON SCHEDULE EVERY 1 SECOND DISABLE DO INSERT INTO ticks VALUES ()")
     db.run(f"CREATE PROCEDURE blazz.p() SELECT ' {state} '")
-    yield server.dump("blazz", tmp_path / "v1.sql.zst").path
+    yield server.dump("blazz", tmp_path / "v1.sql.zst")
     db.run("SET GLOBAL event_scheduler=OFF")
     clear(server)
 

@@ -66,7 +66,7 @@ def catch_up(first, second):
 def test_a_replica_follows_load_swap_and_undo(pair, journal, tmp_path):
     source, first, second = pair
     create(first, "blazz")
-    path = source.dump("blazz", tmp_path / "a.sql.zst").path
+    path = source.dump("blazz", tmp_path / "a.sql.zst")
     first.run("INSERT INTO blazz.campaigns (name) VALUES ('later')")
     load_beside(first, source.arguments, path, "blazz__shadow_1", Expected(), None)
     swap(first, journal, Request("blazz", "blazz__shadow_1", "blazz__attic_1"))

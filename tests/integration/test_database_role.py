@@ -14,6 +14,7 @@ from ansible_collections.campaign.rollback.plugins.module_utils.database import 
     read_tables,
     schema_info,
 )
+from ansible_collections.campaign.rollback.plugins.module_utils.files import sha256_file
 from conftest import ROOT, RUN_ID
 
 SHADOW, ATTIC = f"blazz__shadow_{RUN_ID}", f"blazz__attic_{RUN_ID}"
@@ -76,7 +77,7 @@ def target(server, db, fill, tmp_path):
     db.run("DROP VIEW blazz.names")
     db.run("DROP TRIGGER blazz.t")
     db.run("CREATE PROCEDURE blazz.newer() SELECT 1")
-    files = [{"path": dump.path, "sha256": dump.sha256, "bytes": dump.bytes}]
+    files = [{"path": dump, "sha256": sha256_file(dump), "bytes": os.path.getsize(dump)}]
     return {"files": files, "tables": found["tables"], "migrations": found["migrations"]}
 
 

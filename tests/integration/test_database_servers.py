@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.campaign.rollback.plugins.module_utils.database import Database, read_tables, table_digests
+from ansible_collections.campaign.rollback.plugins.module_utils.database_backup import back_up
 from ansible_collections.campaign.rollback.plugins.module_utils.database_swap import Request, revert, swap
-from ansible_collections.campaign.rollback.plugins.module_utils.dump import (
-    connection_arguments,
-    dump_command,
-    write_dump,
-)
+from ansible_collections.campaign.rollback.plugins.module_utils.dump import connection_arguments
 
 SHADOW, ATTIC = "blazz__shadow_1", "blazz__attic_1"
 
@@ -75,5 +72,6 @@ def test_a_password_is_enough_on_the_socket(server, db, fill, account, tmp_path,
     fill()
     with Database(account, server.socket) as own:
         assert own.value("SELECT CURRENT_USER()") == "rollback@localhost"
-    command = dump_command(server.engine, connection_arguments(account, server.socket), "blazz")
-    assert write_dump(command, str(tmp_path / "a.sql.zst")).bytes > 0
+    arguments = connection_arguments(account, server.socket)
+    with Database(account, server.socket) as own:
+        assert back_up(own, arguments, "logical", "blazz", str(tmp_path / "a"))["bytes"] > 0

@@ -40,7 +40,7 @@ def staged(server, db, fill, tmp_path):
     )
     db.run("ALTER TABLE blazz.campaign_logs ADD only_in_v2 INT")
     db.run("INSERT INTO blazz.campaigns (name) VALUES ('of v2')")
-    load_beside(db, server.arguments, dump.path, "blazz__shadow_1", Expected(), None)
+    load_beside(db, server.arguments, dump, "blazz__shadow_1", Expected(), None)
 
 
 def names(db):

@@ -45,7 +45,7 @@ def test_rollback_shows_every_change():
 
 def test_rollback_holds_the_same_preconditions():
     point = on("data1", f"ls {STATE}/restore_points").split()[-1]
-    path = f"{STATE}/restore_points/{point}/database/blazz.sql.zst"
+    path = f"{STATE}/restore_points/{point}/database/blazz/structure.sql"
     on("data1", f"mv {path} /root/kept")
     try:
         status, text = checked("rollback-full")

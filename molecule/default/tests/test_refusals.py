@@ -127,7 +127,7 @@ def test_missing_commit(backup_of_a_date):
 
 @pytest.mark.parametrize("damage", ["truncate --size=-100 {}", "rm {}"])
 def test_broken_backup(point, damage):
-    path = f"{STATE}/restore_points/{point}/database/blazz.sql.zst"
+    path = f"{STATE}/restore_points/{point}/database/blazz/structure.sql"
     on("data1", f"cp -a {path} /root/kept && {damage.format(path)}")
     try:
         assert "the backup cannot be used" in refused(f"rollback_confirm=drill:{point}")

@@ -31,7 +31,7 @@ REHEARSAL = {"schema": "blazz__verify_x", "account": "rollback_x", "password": "
 #: For each module the arguments with which it has something to change, in each of its states that changes.
 CASES = {
     "artisan": [{"path": "{tmp}", "user": USER, "commands": ["config:cache"], "environment": "{tmp}/copy.env"}],
-    "database_backup": [{**DATABASE, "dest": "{tmp}/new/blazz.sql.zst"}],
+    "database_backup": [{**DATABASE, "dest": "{tmp}/new/blazz"}],
     "database_load": [
         {**DATABASE, "src": "{tmp}/blazz.sql"},
         {**DATABASE, "src": "{tmp}/blazz.sql", "in_place": True, "undo_src": "{tmp}/undo.sql"},
