@@ -42,10 +42,8 @@ def without_constraints(create: str, names: Collection[str]) -> str:
 def settle_session(db: Database) -> None:
     """Let a session copy rows as they are: no locks on what it reads, no conversion of times, no check of old rows."""
     db.run("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
-    settings = ["time_zone='+00:00'", "foreign_key_checks=0"]
-    if db.engine == "mariadb":
-        settings.append("check_constraint_checks=0")
-    db.run("SET SESSION " + ", ".join(settings))
+    db.use_utc()
+    db.run("SET SESSION foreign_key_checks=0" + (", check_constraint_checks=0" if db.engine == "mariadb" else ""))
 
 
 def create_copies(db: Database, source: str, target: str, tables: Collection[str]) -> None:

@@ -167,7 +167,7 @@ conflicts:
   returned: with O(state=reverted)
   type: dict
 orphans:
-  description: Foreign keys with rows that refer to nothing after an undo, as M(campaign.rollback.database_swap) has them.
+  description: Foreign keys with rows that refer to nothing after an undo, as M(campaign.rollback.database_swap) says.
   returned: with O(state=reverted)
   type: list
   elements: dict

@@ -150,6 +150,8 @@ def running(engine, *options):
     try:
         command = {"mariadb": mariadb, "mysql": mysql}[engine](base, user)
         command += [f"--datadir={base}/data", f"--socket={socket}", f"--user={user}", f"--log-error={log}"]
+        # A MariaDB that starts deletes the temporary tables of all others in its directory for them.
+        command.append(f"--tmpdir={base}")
         found = Server(engine, [*command, "--innodb-buffer-pool-size=64M", *options], str(socket), log)
         try:
             found.start()
