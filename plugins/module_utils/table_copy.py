@@ -14,7 +14,6 @@ from ansible_collections.campaign.rollback.plugins.module_utils.database import 
     read_columns,
 )
 from ansible_collections.campaign.rollback.plugins.module_utils.database_execute import create_like
-from ansible_collections.campaign.rollback.plugins.module_utils.database_load import is_expendable
 from ansible_collections.campaign.rollback.plugins.module_utils.database_relations import declared
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
 
@@ -39,6 +38,12 @@ def without_constraints(create: str, names: Collection[str]) -> str:
     return "\n".join([lines[0], ",\n".join(kept), *lines[end:]])
 
 
+def check_droppable(schema: str) -> None:
+    """Raise RollbackError for any schema but those that are made to be dropped; a standby is not among them."""
+    if "__shadow_" not in schema and "__verify_" not in schema:
+        raise RollbackError("Only schemas with __shadow_ or __verify_ in their name are dropped", found=schema)
+
+
 def settle_session(db: Database) -> None:
     """Let a session copy rows as they are: no locks on what it reads, no conversion of times, no check of old rows."""
     db.run("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
@@ -51,8 +56,7 @@ def create_copies(db: Database, source: str, target: str, tables: Collection[str
 
     ``target`` has to be a schema that may be dropped. Raises RollbackError.
     """
-    if not is_expendable(target):
-        raise RollbackError("Tables are copied only into a schema that may be dropped", found=target)
+    check_droppable(target)
     if target in existing_schemas(db, [target]):
         db.run(f"DROP DATABASE {quote(target)}")
     outside: dict[str, set[str]] = {}

@@ -499,7 +499,7 @@ def test_the_account_of_a_rehearsal_may_do_nothing_elsewhere(server, db, recorde
 
 def test_only_what_may_be_dropped_is_made_anew(db, recorded):
     for name in ("blazz", "blazz__standby", "other"):
-        with pytest.raises(RollbackError, match="may be dropped"):
+        with pytest.raises(RollbackError, match="are dropped"):
             prepare(db, "blazz", name, 10, "Secret-1")
         with pytest.raises(RollbackError, match="are dropped"):
             remove(db, name)
