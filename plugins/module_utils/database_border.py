@@ -140,12 +140,20 @@ def release(db: Database, plan: Plan, wanted: Iterable[Border], run: Callable[[s
     """
     for border in wanted:
         if border.before and plan.side(border.before.child) != "out":
-            run(drop_sql(border.before.child, border.before.name))
+            run(drop_sql(db, border.before.child, border.before))
 
 
-def drop_sql(child: Place, name: str) -> str:
-    """Drop the constraint of that name."""
-    return f"ALTER TABLE {qualified(*child)} DROP FOREIGN KEY {quote(name)}"
+def drop_sql(db: Database, child: Place, key: Key) -> str:
+    """Drop the constraint.
+
+    An index that the server had made for it would get another name when the constraint is added again. Once renamed,
+    be it to its own name, an index counts as made by hand.
+    """
+    columns = f"({','.join(map(quote, key.columns))})"
+    create = str(db.rows(f"SHOW CREATE TABLE {qualified(*child)}")[0][1])
+    indexes = re.findall(rf"^  KEY (`(?:[^`]|``)+`) {re.escape(columns)},?$", create, re.MULTILINE)
+    same = "".join(f", RENAME INDEX {name} TO {name}" for name in indexes)
+    return f"ALTER TABLE {qualified(*child)} DROP FOREIGN KEY {quote(key.name)}{same}"
 
 
 def settle_keys(
@@ -165,7 +173,7 @@ def settle_keys(
                 if right and found == right.parent and child == right.child:
                     continue
                 if found:
-                    run(drop_sql(child, border.before.name))
+                    run(drop_sql(db, child, border.before))
             if right and there.get((right.child, right.name)) != right.parent:
                 # Without looking at the rows, which would take long; they are counted afterwards.
                 run(right.add_sql(db.engine))

@@ -75,7 +75,7 @@ class Handover:
         return cls(plan, live, staged, wanted, tuple(map(Border.from_mapping, given["keys"])), given["read_only"])
 
 
-def _of_tables(definitions: Iterable[Definition], tables: Collection[str]) -> list[Definition]:
+def of_tables(definitions: Iterable[Definition], tables: Collection[str]) -> list[Definition]:
     """Without the triggers of other tables."""
     return [one for one in definitions if one.kind != "TRIGGER" or one.table in tables]
 
@@ -127,15 +127,15 @@ def plan_objects(
     there once may be there again, whatever is wrong with it. Kinds in ``keep`` stay as they are.
     """
     live = read_definitions(db, plan.live, found[plan.live])
-    own = _of_tables(live, plan.out)
+    own = of_tables(live, plan.out)
     at_hand = found[plan.incoming] if recorded is None else {"triggers": found[plan.incoming]["triggers"]}
-    staged = _of_tables(read_definitions(db, plan.incoming, at_hand), plan.into)
+    staged = of_tables(read_definitions(db, plan.incoming, at_hand), plan.into)
     known = {one.identity: one for one in own}
     if recorded is None:
         arriving = [staged_as(one, plan.incoming, plan.live, known.get(one.identity)) for one in staged]
     else:
         names = {one.identity for one in recorded}
-        arriving = [*_of_tables(recorded, plan.into), *(one for one in staged if one.identity not in names)]
+        arriving = [*of_tables(recorded, plan.into), *(one for one in staged if one.identity not in names)]
     arriving = [one for one in arriving if KINDS[one.kind] not in keep]
     arriving += [one for one in own if KINDS[one.kind] in keep]
     arriving.sort(key=lambda one: list(KINDS).index(one.kind))
@@ -233,7 +233,7 @@ def settle(db: Database, handover: Handover, swapped: bool, freeze: Freeze) -> l
         {kind: listed for kind, listed in found.get(schema, {}).items() if kind in kinds}
         for schema in (plan.live, plan.incoming)
     )
-    present = _of_tables(read_definitions(db, plan.live, names), plan.into if swapped else plan.out)
+    present = of_tables(read_definitions(db, plan.live, names), plan.into if swapped else plan.out)
     wanted = handover.wanted if swapped else handover.live
     problems = bring(db, plan.live, [one for one in present if one.identity in known], wanted, freeze.insist)
     if handover.freezes and not handover.read_only:
@@ -241,7 +241,7 @@ def settle(db: Database, handover: Handover, swapped: bool, freeze: Freeze) -> l
     freeze.end()
     if not swapped and handover.staged:
         triggers = {"triggers": staged_names["triggers"]}
-        staged = _of_tables(read_definitions(db, plan.incoming, triggers), plan.into)
+        staged = of_tables(read_definitions(db, plan.incoming, triggers), plan.into)
         problems += bring(db, plan.incoming, staged, handover.staged, freeze.insist)
     settle_keys(db, plan, handover.keys, swapped, freeze.insist)
     return problems

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.campaign.rollback.plugins.module_utils.database import (
+    TOO_LONG,
     Database,
     error_code,
     quote,
@@ -43,8 +44,6 @@ from ansible_collections.campaign.rollback.plugins.module_utils.table_checks imp
 from ansible_collections.campaign.rollback.plugins.module_utils.verdicts import FAILED, PASSED, check, not_checked
 
 _SESSIONS = 2
-#: A query ran longer than it may: MariaDB, MySQL.
-_TOO_LONG = (1969, 3024)
 
 #: One check: takes a connection and the seconds that are left, returns verdicts.
 Check = Callable[[Database, float], "list[dict[str, Any]]"]
@@ -88,26 +87,18 @@ def structure_checks(
     return checks
 
 
-def _limit(db: Database, seconds: float) -> None:
-    """No query of this session runs longer."""
-    # Zero would be no limit.
-    if db.engine == "mysql":
-        db.run(f"SET SESSION max_execution_time={max(1, int(seconds * 1000)):d}")
-    else:
-        db.run(f"SET SESSION max_statement_time={max(0.01, seconds):.3f}")
-
-
 def _question(name: str, request: Request, ask: Callable[[Database], Any], expected: Any) -> Check:
     """A check by one query; one that took all the time that was left has not been made."""
 
     def run(db: Database, left: float) -> list[dict[str, Any]]:
         try:
-            _limit(db, min(left, request.statement_s))
+            # Zero would be no limit.
+            db.limit_statements(max(0.01, min(left, request.statement_s)))
             return [check(name, ask(db), expected)]
         except RollbackError as error:
             if error_code(error) in GONE:
                 raise
-            if error_code(error) in _TOO_LONG and left < request.statement_s:
+            if error_code(error) in TOO_LONG and left < request.statement_s:
                 return [not_checked(name, "stopped, because the time for all checks was over")]
             return [check(name, None, expected, str(error))]
 

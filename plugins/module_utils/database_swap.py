@@ -36,7 +36,7 @@ def restored_name(schema: str, attic: str, run_id: str) -> str:
     return f"{schema}__attic_undo_{suffix}"
 
 
-def _empty_schema(db: Database, name: str) -> str:
+def empty_schema(db: Database, name: str) -> str:
     """``name``, or that with a number if tables of an earlier undo are kept there."""
     found, number = name, 1
     while moveable(db, [found])[found]:
@@ -119,7 +119,7 @@ def swap(db: Database, journal: Journal, request: Request, check: bool = False) 
         if not check:
             journal.undone(step.seq)
     prepared = prepare(db, request)
-    restored = _empty_schema(db, restored_name(request.schema, request.attic, journal.run_id))
+    restored = empty_schema(db, restored_name(request.schema, request.attic, journal.run_id))
     if check:
         return {**_unchanged(request.schema), **prepared.described()}
     undo = means_back(prepared, request, restored)
@@ -176,8 +176,9 @@ def revert(
     attempts: int,
     check: bool = False,
     freeze_s: float = 2,
+    name: str = STEP,
 ) -> dict[str, Any]:
-    """Reverse the swap of ``schema`` that ``journal`` records, on behalf of the run ``by``.
+    """Reverse the swap of ``schema`` that ``journal`` records by ``name``, on behalf of the run ``by``.
 
     The attic tables go live, the restored ones into a schema of their own, and what the swap replaced beside tables is
     made again. What the swap carried is carried back the other way first, and rows inserted since the swap are taken
@@ -188,7 +189,7 @@ def revert(
     if not check:
         waits = Request(schema, "", "", lock_wait_s=lock_wait_s, attempts=attempts, freeze_s=freeze_s)
         outcome.update(recover(db, by, waits, reverts=journal))
-    for step in journal.to_undo(COMPONENT, STEP):
+    for step in journal.to_undo(COMPONENT, name):
         if step.undo["schema"] != schema:
             continue
         if is_swapped(db, step):

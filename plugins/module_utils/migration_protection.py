@@ -1,8 +1,8 @@
 """An emergency copy of the tables that migrations change, and the way back to it.
 
 The copy is complete when it is in the attic: it is built in a shadow schema while nobody can write to its tables, and
-moved by one rename. It is journaled in the form of a swap, so its reversal is one too. Tables outside of the copy stay
-where they are; their foreign keys to and from the copied ones are taken away for the rename and added again.
+moved by one rename. It is journaled in the form of a swap, so that the reversal is that of a swap. Tables outside of
+the copy stay where they are.
 """
 
 from __future__ import annotations
@@ -17,47 +17,45 @@ from typing import Any
 from ansible_collections.campaign.rollback.plugins.module_utils.database import (
     LOCK_WAIT_TIMEOUT,
     Database,
-    crossing,
     error_code,
     free_bytes,
     long_transactions,
     qualified,
     quote,
-    read_columns,
     read_foreign_keys,
     read_objects,
     read_tables,
 )
-from ansible_collections.campaign.rollback.plugins.module_utils.database_carry import Carry, auto_increments
-from ansible_collections.campaign.rollback.plugins.module_utils.database_execute import create_like, execute
+from ansible_collections.campaign.rollback.plugins.module_utils.database_border import borders, cross, read_keys
+from ansible_collections.campaign.rollback.plugins.module_utils.database_carry import Carry
+from ansible_collections.campaign.rollback.plugins.module_utils.database_execute import COMPONENT, create_like
+from ansible_collections.campaign.rollback.plugins.module_utils.database_handover import Handover, of_tables
 from ansible_collections.campaign.rollback.plugins.module_utils.database_migrations import (
     TABLE,
     differences,
     read_applied,
 )
-from ansible_collections.campaign.rollback.plugins.module_utils.database_prepare import prepare
-from ansible_collections.campaign.rollback.plugins.module_utils.database_relations import count_orphans
+from ansible_collections.campaign.rollback.plugins.module_utils.database_objects import read_definitions
+from ansible_collections.campaign.rollback.plugins.module_utils.database_plan import Plan
+from ansible_collections.campaign.rollback.plugins.module_utils.database_prepare import Prepared, prepare
+from ansible_collections.campaign.rollback.plugins.module_utils.database_prepare import Request as SwapRequest
 from ansible_collections.campaign.rollback.plugins.module_utils.database_swap import (
+    empty_schema,
     is_swapped,
+    means_back,
     restored_name,
-    reversal,
-    settle,
+    revert,
 )
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
 from ansible_collections.campaign.rollback.plugins.module_utils.journal import Journal, Step
 from ansible_collections.campaign.rollback.plugins.module_utils.migrations import to_reverse
 from ansible_collections.campaign.rollback.plugins.module_utils.table_copy import (
-    Border,
-    add_borders,
     checksums,
     copy_rows,
     create_copies,
-    drop_borders,
-    read_borders,
     settle_session,
 )
 
-COMPONENT = "database"
 STEP = "migrations"
 #: A copy of a table takes at most about this much of the original.
 _SPACE_FACTOR = 1.2
@@ -83,36 +81,46 @@ class Request:
 
 
 def _unchanged(schema: str) -> dict[str, Any]:
-    return {"changed": False, "schema": schema, "tables": [], "reverse": [], "seconds": 0.0, "in_force": False}
+    return {"changed": False, "schema": schema, "copied": [], "reverse": [], "seconds": 0.0, "in_force": False}
 
 
-def chosen(db: Database, request: Request) -> tuple[list[str], list[str]]:
-    """Tables that are copied and those that stay. Raises RollbackError if the way back would be closed."""
-    live = read_tables(db, [request.schema])[request.schema]
+def _refused(what: str, found: str, where: str) -> RollbackError:
+    return RollbackError(what + "; nothing was touched", found=found, where=where)
+
+
+def chosen(db: Database, request: Request) -> SwapRequest:
+    """The swap that would put the copied tables back: all tables and sequences that it does not keep are copied.
+
+    Raises RollbackError if the way back would be closed.
+    """
+    schema = request.schema
+    live, sequences = read_tables(db, [schema])[schema], read_objects(db, [schema])[schema]["sequences"]
     wanted = set(request.tables or live) & set(live) | {TABLE}
-    objects = read_objects(db, [request.schema])[request.schema]
-    reasons = [f"{kind}: {', '.join(names)}" for kind, names in objects.items() if names]
-    inside = {(request.schema, name) for name in live}
-    copied = {(request.schema, name) for name in wanted}
-    reasons += [
-        f"foreign key {key}"
-        for key in crossing(read_foreign_keys(db), inside)
-        if key.child in copied or key.parent in copied
-    ]
+    # A rehearsal's copy of such a table would hold on to rows of the other schema.
+    reasons = [f"foreign key {key}" for key in read_foreign_keys(db) if key.child[0] == schema != key.parent[0]]
+    if wanted == set(live):
+        # Whatever is not understood may change them as well, and a rename of tables does not bring them back.
+        reasons += [f"sequence {name}" for name in sequences]
     if reasons:
-        raise RollbackError(
-            "The schema has what an undo of migrations could not put back; nothing was touched",
-            found="; ".join(reasons),
-            where=request.schema,
-        )
+        raise _refused("The schema has what an undo of migrations could not put back", "; ".join(reasons), schema)
     free, needed = free_bytes(db), sum(live[name].bytes for name in wanted) * _SPACE_FACTOR
     if free is not None and free < needed:
-        raise RollbackError(
+        raise _refused(
             "Not enough disk for the emergency copy of the tables that the migrations change",
-            found=f"{free} bytes free, about {needed:.0f} needed",
-            where="data directory of the server",
+            f"{free} bytes free, about {needed:.0f} needed",
+            "data directory of the server",
         )
-    return sorted(wanted), sorted(set(live) - wanted)
+    back = SwapRequest(
+        schema,
+        request.attic,
+        empty_schema(db, restored_name(schema, request.attic, "")),
+        tuple(sorted({*live, *sequences} - wanted)),
+        tuple(rule for rule in request.carry if rule.table in wanted),
+        request.gap,
+        incoming_tables=tuple(sorted(wanted)),
+    )
+    prepare(db, back)
+    return back
 
 
 @contextlib.contextmanager
@@ -171,75 +179,60 @@ def _check(db: Database, request: Request, tables: Sequence[str]) -> None:
         )
 
 
-def _means_back(db: Database, request: Request, seq: int, tables: Sequence[str], keep: Sequence[str]) -> dict[str, Any]:
-    live = read_tables(db, [request.schema])[request.schema]
-    return {
-        "schema": request.schema,
-        "shadow": request.shadow,
-        "attic": request.attic,
-        # A run that begins again puts back what it had done first, and needs another place for it.
-        "restored": f"{restored_name(request.schema, request.attic, '')}_{seq}",
-        "out": list(tables),
-        "into": [],
-        "keep": list(keep),
-        "carry": [dataclasses.asdict(rule) for rule in request.carry if rule.table in tables],
-        "gap": request.gap,
-        # Ids given out from here on are those of rows that an undo has to bring along.
-        "auto_increment": {n: live[n].auto_increment for n in tables if live[n].auto_increment is not None},
-        "borders": [dataclasses.asdict(border) for border in read_borders(db, request.schema, tables)],
-    }
-
-
-def _undone_first(db: Database, journal: Journal, request: Request, check: bool) -> bool:
-    """Whether a copy of this run is in force that is still wanted.
-
-    A run that stopped between two migrations, or in the middle of one, begins again with the tables as they were.
-    """
-    reverse = to_reverse(read_applied(db, request.schema), request.recorded)
-    for step in journal.to_undo(COMPONENT, STEP):
-        if step.undo["schema"] != request.schema:
-            continue
-        if is_swapped(db, step):
-            if not reverse:
-                return True
-            if not check:
-                put_back(db, journal, step, journal, request.lock_wait_s, request.attempts)
-        elif not check:
-            _leave(db, journal, step, journal)
-    return False
+def _means_back(db: Database, request: Request, back: SwapRequest) -> dict[str, Any]:
+    """What the journal says of a swap that moves the live tables into the attic; there is the copy instead."""
+    schema, tables = request.schema, back.incoming_tables
+    plan = Plan(schema, request.shadow, request.attic, tables, ())
+    keys, _reasons = cross(read_keys(db, borders(read_foreign_keys(db), plan)), plan)
+    live = read_tables(db, [schema])[schema]
+    # Ids given out from here on are those of rows that an undo has to bring along.
+    ids = {name: live[name].auto_increment for name in tables}
+    starts = {name: start for name, start in ids.items() if start is not None}
+    objects = of_tables(read_definitions(db, schema, read_objects(db, [schema])[schema]), tables)
+    prepared = Prepared(plan, starts, {}, (), (), Handover(plan, keys=tuple(keys)), tuple(objects))
+    forth = dataclasses.replace(back, shadow=request.shadow, attic=request.attic)
+    return means_back(prepared, forth, back.attic)
 
 
 def protect(db: Database, journal: Journal, request: Request, check: bool = False) -> dict[str, Any]:
     """Copy the tables that migrations are about to change into the attic; see the module migration_protection.
 
-    If migrations of this run were reversed in part before, the tables are put back first, so that it begins anew. Where
+    A run that stopped between two migrations, or in the middle of one, begins again with the tables as they were. Where
     nothing is left to reverse nothing is done.
     """
-    if _undone_first(db, journal, request, check):
-        return dict(_unchanged(request.schema), in_force=True)
-    reverse = to_reverse(read_applied(db, request.schema), request.recorded)
+    schema = request.schema
+    reverse = to_reverse(read_applied(db, schema), request.recorded)
+    if not reverse and any(is_swapped(db, step) for step in _steps(journal, schema)):
+        return dict(_unchanged(schema), in_force=True)
+    if not check:
+        revert(db, journal, journal, schema, request.lock_wait_s, request.attempts, name=STEP)
+        reverse = to_reverse(read_applied(db, schema), request.recorded)
     if not reverse:
-        return _unchanged(request.schema)
-    tables, keep = chosen(db, request)
-    result = dict(_unchanged(request.schema), changed=True, reverse=reverse, tables=tables)
+        return _unchanged(schema)
+    back = chosen(db, request)
+    tables = back.incoming_tables
+    result = dict(_unchanged(schema), changed=True, reverse=reverse, copied=list(tables))
     if check:
         return result
     started = time.monotonic()
-    seq = 1 + max((step.seq for step in journal.steps()), default=0)
     # The lock is no change, and what is read under it is what the journal has to say.
     with _held(db, request, tables), db.again() as own:
-        seq = journal.begin(COMPONENT, "switch", STEP, _means_back(own, request, seq, tables, keep))
+        seq = journal.begin(COMPONENT, "switch", STEP, _means_back(own, request, back))
         try:
             settle_session(own)
-            create_copies(own, request.schema, request.shadow, tables)
+            create_copies(own, schema, request.shadow, tables)
             result["rows"] = _fill(own, request, tables)
             _check(own, request, tables)
-            create_like(own, request.attic, request.schema)
+            create_like(own, request.attic, schema)
             _move(own, request, tables)
         except RollbackError as error:
             journal.failed(seq, error.what)
             raise
     return {**result, "in_force": True, "seconds": round(time.monotonic() - started, 3)}
+
+
+def _steps(journal: Journal, schema: str) -> list[Step]:
+    return [step for step in journal.to_undo(COMPONENT, STEP) if step.undo["schema"] == schema]
 
 
 def _move(db: Database, request: Request, tables: Sequence[str]) -> None:
@@ -263,7 +256,7 @@ def confirm(
     ``reversed_in`` has the seconds per migration, for the journal. Raises RollbackError with every difference.
     """
     wrong = differences(db, schema, digests, recorded)
-    steps = [step for step in journal.to_undo(COMPONENT, STEP) if step.undo["schema"] == schema]
+    steps = _steps(journal, schema)
     if wrong:
         for step in [] if check else steps:
             journal.failed(step.seq, "the schema is not the recorded one")
@@ -274,73 +267,3 @@ def confirm(
     for step in [] if check else begun:
         journal.done(step.seq, reversed=dict(reversed_in))
     return dict(_unchanged(schema), changed=bool(begun), in_force=bool(steps))
-
-
-def _leave(db: Database, journal: Journal, step: Step, by: Journal) -> None:
-    """Mark what is not in force: never complete, or put back by an attempt that died before it said so."""
-    add_borders(db, step.undo["schema"], _borders(step))
-    settle(journal, step, by)
-
-
-def _borders(step: Step) -> list[Border]:
-    return [Border(**border) for border in step.undo["borders"]]
-
-
-def put_back(
-    db: Database, journal: Journal, step: Step, by: Journal, lock_wait_s: int, attempts: int
-) -> dict[str, Any]:
-    """Make the copied tables of ``step`` live again, with the rows written since; returns what the swap returns.
-
-    ``orphans`` are rows of tables that stayed whose parent is not among the returning rows, per relation.
-    """
-    request = reversal(step, lock_wait_s, attempts)
-    schema = request.schema
-    tables = read_tables(db, [schema, request.shadow])
-    moving = sorted(set(tables[schema]) - set(request.keep))
-    borders = read_borders(db, schema, moving)
-    columns = {table: own for (_schema, table), own in read_columns(db, [request.shadow]).items()}
-    undo = {
-        **step.undo,
-        "shadow": request.shadow,
-        "attic": request.attic,
-        "restored": request.shadow,
-        "out": moving,
-        "into": sorted(tables[request.shadow]),
-        "auto_increment": auto_increments(
-            {name: tables[schema][name] for name in moving}, tables[request.shadow], columns, request.gap
-        ),
-        "borders": [dataclasses.asdict(border) for border in borders],
-    }
-    with journal.reverting(step, by, undo) as result:
-        drop_borders(db, schema, borders)
-        try:
-            result.update(execute(db, prepare(db, request), request))
-        except RollbackError:
-            with contextlib.suppress(RollbackError):
-                if is_swapped(db, step):
-                    add_borders(db, schema, borders)
-            raise
-        relations = add_borders(db, schema, _borders(step))
-        counts = {str(relation): count_orphans(db, relation) for relation in relations}
-        result["orphans"] = {name: count for name, count in counts.items() if count}
-    return result
-
-
-def revert(
-    db: Database, journal: Journal, by: Journal, schema: str, lock_wait_s: int, attempts: int, check: bool = False
-) -> dict[str, Any]:
-    """Put back the tables of ``schema`` that ``journal`` protected, on behalf of the run ``by``.
-
-    A copy that was never complete, or was put back before, changes nothing.
-    """
-    outcome = _unchanged(schema)
-    for step in journal.to_undo(COMPONENT, STEP):
-        if step.undo["schema"] != schema:
-            continue
-        if is_swapped(db, step):
-            outcome.update(changed=True, tables=step.undo["out"])
-            if not check:
-                outcome.update(put_back(db, journal, step, by, lock_wait_s, attempts))
-        elif not check:
-            _leave(db, journal, step, by)
-    return outcome

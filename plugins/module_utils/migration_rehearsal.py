@@ -21,7 +21,6 @@ from ansible_collections.campaign.rollback.plugins.module_utils.database import 
     read_tables,
     table_digests,
 )
-from ansible_collections.campaign.rollback.plugins.module_utils.database_load import is_expendable
 from ansible_collections.campaign.rollback.plugins.module_utils.database_migrations import (
     TABLE,
     differences,
@@ -31,6 +30,7 @@ from ansible_collections.campaign.rollback.plugins.module_utils.database_migrati
 from ansible_collections.campaign.rollback.plugins.module_utils.database_relations import declared, orphans_from
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
 from ansible_collections.campaign.rollback.plugins.module_utils.table_copy import (
+    check_droppable,
     checksums,
     copy_rows,
     create_copies,
@@ -132,8 +132,7 @@ def compare(
 
 def remove(db: Database, copy: str, check: bool = False) -> bool:
     """Drop the copy and its account; returns whether there was anything to drop."""
-    if not is_expendable(copy):
-        raise RollbackError("Only schemas with __shadow_ or __verify_ in their name are dropped", found=copy)
+    check_droppable(copy)
     name = db.literal(account(copy))
     exists = copy in existing_schemas(db, [copy])
     with contextlib.suppress(RollbackError):

@@ -54,9 +54,8 @@ def check_table(db: Database, schema: str, table: str, level: str, seconds: floa
     The server says OK about a table whose check was stopped, so its answer counts only if nobody stopped it.
     """
     name = f"check of {table}"
-    if db.engine == "mariadb":
-        # This limit would stop it as silently.
-        db.run("SET SESSION max_statement_time=0")
+    # That limit would stop it as silently.
+    db.limit_statements(0)
     with _stopped_after(db, seconds) as late:
         try:
             rows = db.rows(f"CHECK TABLE {qualified(schema, table)} {LEVELS[level]}")

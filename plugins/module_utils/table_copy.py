@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 
 from ansible_collections.campaign.rollback.plugins.module_utils.database import (
     Column,
@@ -15,8 +14,7 @@ from ansible_collections.campaign.rollback.plugins.module_utils.database import 
     read_columns,
 )
 from ansible_collections.campaign.rollback.plugins.module_utils.database_execute import create_like
-from ansible_collections.campaign.rollback.plugins.module_utils.database_load import is_expendable
-from ansible_collections.campaign.rollback.plugins.module_utils.database_relations import Relation, declared
+from ansible_collections.campaign.rollback.plugins.module_utils.database_relations import declared
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
 
 _CONSTRAINT = re.compile(r"\s+CONSTRAINT `((?:[^`]|``)*)` FOREIGN KEY ")
@@ -40,93 +38,17 @@ def without_constraints(create: str, names: Collection[str]) -> str:
     return "\n".join([lines[0], ",\n".join(kept), *lines[end:]])
 
 
-@dataclasses.dataclass(frozen=True)
-class Border:
-    """A foreign key between a table of a set and one outside of it, with what adds it again.
-
-    ``indexes`` are those of its own table, name to columns: the server renames one that it had made for the key.
-    """
-
-    table: str
-    name: str
-    definition: str
-    indexes: Mapping[str, Sequence[str]]
-
-
-def _indexes(db: Database, schema: str, table: str) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for name, column in db.rows(
-        "SELECT INDEX_NAME, COLUMN_NAME FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s"
-        " ORDER BY INDEX_NAME, SEQ_IN_INDEX",
-        [schema, table],
-    ):
-        found.setdefault(name, []).append(column)
-    return found
-
-
-def read_borders(db: Database, schema: str, tables: Collection[str]) -> list[Border]:
-    """Foreign keys within ``schema`` with exactly one end in ``tables``."""
-    crossing = [
-        key
-        for key in declared(db, schema)
-        if key.parent[0] == schema and (key.child[1] in tables) != (key.parent[1] in tables)
-    ]
-    found = []
-    for table in sorted({key.child[1] for key in crossing}):
-        names = {key.name for key in crossing if key.child[1] == table}
-        for line in definition(db, schema, table).split("\n"):
-            name = _constraint(line)
-            if name in names and name is not None:
-                found.append(Border(table, name, line.strip().rstrip(","), _indexes(db, schema, table)))
-    return found
-
-
-def _present(db: Database, schema: str) -> dict[tuple[str, str], Relation]:
-    return {(key.child[1], key.name): key for key in declared(db, schema)}
-
-
-def drop_borders(db: Database, schema: str, borders: Iterable[Border]) -> None:
-    """Take these foreign keys away, those that are still there."""
-    present = _present(db, schema)
-    for border in borders:
-        if (border.table, border.name) in present:
-            db.run(f"ALTER TABLE {qualified(schema, border.table)} DROP FOREIGN KEY {quote(border.name)}")
-
-
-def add_borders(db: Database, schema: str, borders: Sequence[Border]) -> list[Relation]:
-    """Add these foreign keys, those that are missing; rows are not checked against them. Returns all of them."""
-    present = _present(db, schema)
-    # Otherwise the server looks at every row, while users wait.
-    db.run("SET SESSION foreign_key_checks=0")
-    try:
-        for border in borders:
-            if (border.table, border.name) not in present:
-                db.run(f"ALTER TABLE {qualified(schema, border.table)} ADD {border.definition}")
-            _rename_indexes(db, schema, border)
-    finally:
-        db.run("SET SESSION foreign_key_checks=1")
-    found = _present(db, schema)
-    return [found[(border.table, border.name)] for border in borders]
-
-
-def _rename_indexes(db: Database, schema: str, border: Border) -> None:
-    now = _indexes(db, schema, border.table)
-    for name in sorted(set(border.indexes) - set(now)):
-        other = next(
-            (new for new in sorted(set(now) - set(border.indexes)) if now[new] == list(border.indexes[name])), ""
-        )
-        if other:
-            table = qualified(schema, border.table)
-            db.run(f"ALTER TABLE {table} RENAME INDEX {quote(other)} TO {quote(name)}")
+def check_droppable(schema: str) -> None:
+    """Raise RollbackError for any schema but those that are made to be dropped; a standby is not among them."""
+    if "__shadow_" not in schema and "__verify_" not in schema:
+        raise RollbackError("Only schemas with __shadow_ or __verify_ in their name are dropped", found=schema)
 
 
 def settle_session(db: Database) -> None:
     """Let a session copy rows as they are: no locks on what it reads, no conversion of times, no check of old rows."""
     db.run("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
-    settings = ["time_zone='+00:00'", "foreign_key_checks=0"]
-    if db.engine == "mariadb":
-        settings.append("check_constraint_checks=0")
-    db.run("SET SESSION " + ", ".join(settings))
+    db.use_utc()
+    db.run("SET SESSION foreign_key_checks=0" + (", check_constraint_checks=0" if db.engine == "mariadb" else ""))
 
 
 def create_copies(db: Database, source: str, target: str, tables: Collection[str]) -> None:
@@ -134,13 +56,13 @@ def create_copies(db: Database, source: str, target: str, tables: Collection[str
 
     ``target`` has to be a schema that may be dropped. Raises RollbackError.
     """
-    if not is_expendable(target):
-        raise RollbackError("Tables are copied only into a schema that may be dropped", found=target)
+    check_droppable(target)
     if target in existing_schemas(db, [target]):
         db.run(f"DROP DATABASE {quote(target)}")
     outside: dict[str, set[str]] = {}
-    for border in read_borders(db, source, tables):
-        outside.setdefault(border.table, set()).add(border.name)
+    for key in declared(db, source):
+        if key.parent[1] not in tables:
+            outside.setdefault(key.child[1], set()).add(key.name)
     create_like(db, target, source)
     # Keys name tables of their own schema without it, and so mean the copies.
     db.run(f"USE {quote(target)}")

@@ -8,8 +8,8 @@ module: migration_protection
 short_description: Copy the tables that migrations are about to change, and put them back
 description:
   - The copy is made while nobody can write to the tables, compared with them, and complete when it is in the attic.
-  - An undo makes the copied tables live again in one rename, with the rows that were inserted since. Foreign keys
-    between them and tables that were not copied are taken away for that moment.
+  - An undo makes the copied tables live again as M(campaign.rollback.database_swap) does, with the rows that were
+    inserted since, and with the triggers, views, routines, events and foreign keys that were there before.
 options:
   schema:
     description: Live schema.
@@ -98,8 +98,8 @@ attributes:
     description: Verifies what can be known beforehand and returns what would be copied or put back.
     support: full
   diff_mode:
-    description: There is nothing to show.
-    support: none
+    description: O(state=reverted) shows tables and objects that change; else there is nothing to show.
+    support: partial
   idempotent:
     description: Once per run.
     support: full
@@ -137,9 +137,9 @@ reverse:
   returned: with O(state=present)
   type: list
   elements: str
-tables:
-  description: Tables that are copied, or were put back.
-  returned: success
+copied:
+  description: Tables that are copied.
+  returned: with O(state=present)
   type: list
   elements: str
 in_force:
@@ -152,20 +152,25 @@ rows:
   type: dict
 seconds:
   description: Seconds that the copy took, and that nobody could write to its tables.
-  returned: success
+  returned: with O(state=present)
   type: float
+tables:
+  description: Names of the tables that go live (RV(ignore:to_live)) and that stop being live (RV(ignore:from_live)).
+  returned: with O(state=reverted), beside all else that M(campaign.rollback.database_swap) returns
+  type: dict
 merged:
   description: Number of rows inserted since that were taken along, by table.
-  returned: with O(state=reverted), if something was put back
+  returned: with O(state=reverted)
   type: dict
 conflicts:
   description: Number of such rows that the returning tables refused, by table.
-  returned: with O(state=reverted), if something was put back
+  returned: with O(state=reverted)
   type: dict
 orphans:
-  description: Number of rows whose parent is not there after an undo, by relation.
-  returned: with O(state=reverted), if something was put back
-  type: dict
+  description: Foreign keys with rows that refer to nothing after an undo, as M(campaign.rollback.database_swap) says.
+  returned: with O(state=reverted)
+  type: list
+  elements: dict
 """
 
 import contextlib
@@ -173,13 +178,14 @@ import contextlib
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.campaign.rollback.plugins.module_utils.database import DEFAULT_SOCKET, Database
 from ansible_collections.campaign.rollback.plugins.module_utils.database_carry import CARRY_OPTIONS, Carry
+from ansible_collections.campaign.rollback.plugins.module_utils.database_swap import revert
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
 from ansible_collections.campaign.rollback.plugins.module_utils.journal import UNDO_OPTIONS, Journal
 from ansible_collections.campaign.rollback.plugins.module_utils.migration_protection import (
+    STEP,
     Request,
     confirm,
     protect,
-    revert,
 )
 
 
@@ -187,7 +193,7 @@ def act(db, given, by, check):
     """Do what the state says."""
     if given["state"] == "reverted":
         journal = Journal.to_revert(given)
-        return revert(db, journal, by, given["schema"], given["lock_wait_s"], given["attempts"], check)
+        return revert(db, journal, by, given["schema"], given["lock_wait_s"], given["attempts"], check, name=STEP)
     if given["state"] == "confirmed":
         digests = {name: table.get("digest") for name, table in given["expected_tables"].items()}
         return confirm(db, by, given["schema"], digests, given["recorded"], given["seconds"], check)
@@ -243,8 +249,8 @@ def main() -> None:
         module.fail_json(msg=str(RollbackError.of_file(error)))
     except RollbackError as error:
         module.fail_json(msg=str(error))
-    for relation, count in result.get("orphans", {}).items():
-        module.warn(f"{count} rows lost what they refer to: {relation}.")
+    for key in result.get("orphans", []):
+        module.warn("{rows} rows of {table} lost what they refer to in {references}: {name}.".format(**key))
     module.exit_json(**result)
 
 

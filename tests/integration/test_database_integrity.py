@@ -12,6 +12,7 @@ from ansible_collections.campaign.rollback.plugins.module_utils.database_integri
 from ansible_collections.campaign.rollback.plugins.module_utils.table_checks import check_table
 
 LOGS = "campaign_logs.campaign_id refers to campaigns.id"
+TOO_LONG = {"mariadb": "1969", "mysql": "3024"}
 #: What is checked without being asked for.
 ALWAYS = {
     "schema blazz has tables": "passed",
@@ -19,6 +20,16 @@ ALWAYS = {
     "tables without an id left": "passed",
     LOGS: "passed",
 }
+
+
+def numbers(count):
+    """Rows ``n`` of ``numbers``; ten tables of ten, as both servers bound a recursion."""
+    digits = " UNION ALL ".join(f"SELECT {digit} AS d" for digit in range(10))
+    n = "a.d + 10 * b.d + 100 * c.d + 1000 * e.d + 10000 * f.d + 1"
+    return (
+        f"WITH digits AS ({digits}), numbers AS (SELECT {n} AS n FROM digits a, digits b, digits c, digits e, digits f"
+        f" WHERE {n} <= {count})"
+    )
 
 
 def verdicts(found):
@@ -71,7 +82,7 @@ def test_a_verdict_for_each_check_with_what_it_rests_on(db, fill, module):
 def test_no_false_alarm_on_a_sound_schema(server, db, fill, level):
     fill()
     db.run("CREATE TABLE blazz.parts (id INT PRIMARY KEY, v INT) PARTITION BY HASH (id) PARTITIONS 3")
-    db.run("CREATE TABLE blazz.other_engine (id INT PRIMARY KEY) ENGINE=Aria")
+    db.run("CREATE TABLE blazz.other_engine (id INT PRIMARY KEY) ENGINE=MyISAM")
     db.run("CREATE TABLE blazz.words (id TINYINT AUTO_INCREMENT PRIMARY KEY, t TEXT, FULLTEXT (t)) COMMENT='crashed'")
     db.run("INSERT INTO blazz.words VALUES (120, 'a')")
     db.run("CREATE VIEW blazz.v AS SELECT * FROM blazz.campaigns")
@@ -132,14 +143,16 @@ def test_an_assertion_cannot_change_anything(server, db, fill, query):
     assert len(table_digests(db, "blazz")) == 4
 
 
-ENDLESS = {"name": "endless", "query": "SELECT COUNT(*) FROM seq_1_to_1000000 a, seq_1_to_1000000 b", "expect": "0"}
+# 40 rows in each; the condition keeps the server from multiplying the numbers instead of looking.
+MANY = ", ".join(f"campaign_logs {alias}" for alias in "abcdefgh")
+ENDLESS = {"name": "endless", "query": f"SELECT COUNT(*) FROM {MANY} WHERE a.id + b.id + h.id < 0", "expect": "0"}
 
 
 def test_a_query_that_takes_too_long_has_not_passed(server, db, fill):
     fill()
     found = checked(server, Request(assertions=[ENDLESS], statement_s=1))
     entry = next(entry for entry in found["checks"] if entry["name"] == "endless")
-    assert (entry["verdict"], "1969" in entry["detail"]) == ("failed", True)
+    assert (entry["verdict"], TOO_LONG[server.engine] in entry["detail"]) == ("failed", True)
 
 
 def test_what_the_time_does_not_reach_is_not_checked(server, db, fill):
@@ -156,7 +169,7 @@ def test_what_the_time_does_not_reach_is_not_checked(server, db, fill):
 
 def test_a_check_that_was_stopped_has_not_passed_although_the_server_says_ok(server, db, fill, monkeypatch):
     fill()
-    db.run("INSERT INTO blazz.campaigns (name) SELECT REPEAT('x', 200) FROM blazz.seq_1_to_60000")
+    db.run(f"INSERT INTO blazz.campaigns (name) {numbers(60000)} SELECT REPEAT('x', 200) FROM numbers")
     with server.connect() as own:
         said = []
         rows = Database.rows
@@ -175,6 +188,7 @@ def test_a_check_that_was_stopped_has_not_passed_although_the_server_says_ok(ser
         assert check_table(own, "blazz", "campaigns", "fast", 60)["verdict"] == "passed"
 
 
+@pytest.mark.only("mariadb", reason="a limit of MySQL holds for queries alone")
 def test_a_limit_of_the_server_does_not_stop_a_check_unnoticed(server, db, fill):
     fill()
     with server.connect(statement_s=1) as own:
@@ -203,7 +217,7 @@ def big(db, fill):
     """A table with pages enough that one of them can be hit, closed cleanly."""
     fill()
     db.run("CREATE TABLE blazz.big (id INT AUTO_INCREMENT PRIMARY KEY, a INT, b VARCHAR(200), KEY (a))")
-    db.run("INSERT INTO blazz.big (a, b) SELECT seq % 100, REPEAT(MD5(seq), 6) FROM blazz.seq_1_to_20000")
+    db.run(f"INSERT INTO blazz.big (a, b) {numbers(20000)} SELECT n % 100, REPEAT(MD5(n), 6) FROM numbers")
     db.run("SET GLOBAL innodb_fast_shutdown=0")
 
 
