@@ -13,7 +13,7 @@ import time
 import pymysql
 
 DEADLOCK, READ_ONLY = 1213, 1290
-LOST = (0, 2006, 2013)
+GONE, LOST = 2006, 2013
 ACCOUNT = "app"
 PROBE_S = 0.02
 
@@ -53,7 +53,12 @@ class Session:
 
     def connect(self) -> None:
         self.connection = pymysql.connect(
-            unix_socket=self.socket, user=ACCOUNT, database=self.schema, charset="utf8mb4", autocommit=True
+            unix_socket=self.socket,
+            user=ACCOUNT,
+            database=self.schema,
+            charset="utf8mb4",
+            autocommit=True,
+            ssl_disabled=True,
         )
 
     def run(self, sql: str, read: bool = False) -> int:
@@ -66,9 +71,10 @@ class Session:
                     # Every row that is asked for was there before.
                     code = -1
         except pymysql.MySQLError as error:
-            code = error.args[0] if error.args and isinstance(error.args[0], int) else -1
+            # Without a number the connection was gone before anything was sent.
+            code = (error.args[0] if error.args else 0) or GONE
         self.seen.statements.append(Statement(read, began, time.monotonic(), code))
-        if code in LOST:
+        if code in (GONE, LOST):
             with contextlib.suppress(pymysql.MySQLError):
                 self.connect()
         return code
