@@ -69,6 +69,11 @@ faults: setup ## Kill runs at every boundary and inject every fault, on a system
 	drill/bin/build-images
 	molecule test --scenario-name faults
 
+.PHONY: bench-database
+bench-database: export PYTHONPATH := collections:tests
+bench-database: setup ## Measure the database engine against its goals, on a private server; half an hour (BENCH="--gb 0.2" is short)
+	python tests/bench/database.py $(BENCH)
+
 .PHONY: test
 test: lint unit integration molecule ## Everything that CI runs: the above, and a sample of faults that changes with the day
 	$(MAKE) faults FAULTS=sample

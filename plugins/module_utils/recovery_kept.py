@@ -187,6 +187,8 @@ def earlier(db: Database, target: str, source: str) -> list[Earlier]:
     """The recoveries into ``target`` from ``source`` so far."""
     rows = db.rows("SELECT TABLE_SCHEMA FROM information_schema.TABLES WHERE TABLE_NAME = %s", [TABLES])
     schemas = sorted(schema for (schema,) in rows if schema.startswith(target + INFIX))
+    if not schemas:
+        return []
     tables, now = read_tables(db, schemas), generation(db, source)
     found = []
     for schema in schemas:
