@@ -143,7 +143,7 @@ def release(db: Database, plan: Plan, wanted: Iterable[Border], run: Callable[[s
             run(drop_sql(db, border.before.child, border.before))
 
 
-def drop_sql(db: Database, child: Place, key: Key) -> str:
+def drop_sql(db: Database, child: Place, key: Relation) -> str:
     """Drop the constraint.
 
     An index that the server had made for it would get another name when the constraint is added again. Once renamed,

@@ -26,7 +26,7 @@ from ansible_collections.campaign.rollback.plugins.module_utils.database import 
     read_objects,
     read_tables,
 )
-from ansible_collections.campaign.rollback.plugins.module_utils.database_border import borders, cross, read_keys
+from ansible_collections.campaign.rollback.plugins.module_utils.database_border import borders, cross
 from ansible_collections.campaign.rollback.plugins.module_utils.database_carry import Carry
 from ansible_collections.campaign.rollback.plugins.module_utils.database_execute import COMPONENT, create_like
 from ansible_collections.campaign.rollback.plugins.module_utils.database_handover import Handover, of_tables
@@ -39,6 +39,7 @@ from ansible_collections.campaign.rollback.plugins.module_utils.database_objects
 from ansible_collections.campaign.rollback.plugins.module_utils.database_plan import Plan
 from ansible_collections.campaign.rollback.plugins.module_utils.database_prepare import Prepared, prepare
 from ansible_collections.campaign.rollback.plugins.module_utils.database_prepare import Request as SwapRequest
+from ansible_collections.campaign.rollback.plugins.module_utils.database_relations import in_full
 from ansible_collections.campaign.rollback.plugins.module_utils.database_swap import (
     empty_schema,
     is_swapped,
@@ -183,7 +184,7 @@ def _means_back(db: Database, request: Request, back: SwapRequest) -> dict[str, 
     """What the journal says of a swap that moves the live tables into the attic; there is the copy instead."""
     schema, tables = request.schema, back.incoming_tables
     plan = Plan(schema, request.shadow, request.attic, tables, ())
-    keys, _reasons = cross(read_keys(db, borders(read_foreign_keys(db), plan)), plan)
+    keys, _reasons = cross(in_full(db, borders(read_foreign_keys(db), plan)), plan)
     live = read_tables(db, [schema])[schema]
     # Ids given out from here on are those of rows that an undo has to bring along.
     ids = {name: live[name].auto_increment for name in tables}
