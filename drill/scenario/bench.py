@@ -89,6 +89,9 @@ class Bench:
         if playbook == "undo-rollback":
             run = self.in_place()
             return {"rollback_confirm": f"{environment}:{run}", **({"rollback_run": run} if run else {})}
+        if playbook == "capture-restore-point":
+            # Or no run would load anything that a fault could meet.
+            return {"rollback_database_keep_standby": False}
         return {}
 
     def start(

@@ -61,20 +61,18 @@ def phases(events: list[dict[str, Any]], ended: float) -> dict[str, float]:
     return {name: round(end - at, 2) for (name, at), end in zip(starts, ends)}
 
 
-def results(events: list[dict[str, Any]], action: str) -> list[dict[str, Any]]:
-    """What a module returned, each time it ran for real."""
-    return [
-        event["event_data"]["res"]
-        for event in events
-        if event["event"] == "runner_on_ok" and event["event_data"].get("resolved_action") == action
-    ]
+def results(events: list[dict[str, Any]], *keys: str) -> list[dict[str, Any]]:
+    """What modules returned that have these keys, in the background or not."""
+    found = [event["event_data"].get("res") for event in events if event["event"] == "runner_on_ok"]
+    return [result for result in found if isinstance(result, dict) and set(keys) <= set(result)]
 
 
 def build(level: str, observed: dict[str, Any]) -> dict[str, Any]:
     """The evidence of one rollback from what was observed about it."""
     samples = window(observed["samples"], observed["began"], observed["ended"])
-    loads = results(observed["events"], "campaign.rollback.database_load")
-    swaps = results(observed["events"], "campaign.rollback.database_swap")
+    loads = results(observed["events"], "load_s")
+    swaps = results(observed["events"], "swap_s", "incoming")
+    recovered = results(observed["events"], "tables", "longest_s")
     return {
         "schema": SCHEMA,
         "level": level,
@@ -84,6 +82,7 @@ def build(level: str, observed: dict[str, Any]) -> dict[str, Any]:
         "requests": len(samples),
         "failed_requests": sum(not sample.ok for sample in samples),
         "rows_lost": observed["rows_lost"],
+        "later_rows": sum(table["brought"] for found in recovered for table in found["tables"].values()),
         "duplicate_sends": observed["duplicate_sends"],
         "phases": phases(observed["events"], observed["ended"]),
         "checks": {
@@ -91,7 +90,7 @@ def build(level: str, observed: dict[str, Any]) -> dict[str, Any]:
             "failed": sum(not check["passed"] for check in observed["checks"]),
         },
         "database": {
-            "strategy": observed["strategy"],
+            "strategy": next(("standby" if swap["incoming"].endswith("__standby") else "load" for swap in swaps), ""),
             "bytes": max((load.get("bytes", 0) for load in loads), default=0),
             "load_s": max((load.get("load_s", 0) for load in loads), default=0),
             "swap_s": max((swap.get("swap_s", 0) for swap in swaps), default=0),

@@ -66,10 +66,16 @@ def test_the_file_has_exactly_the_agreed_fields():
             {
                 "event": "runner_on_ok",
                 "event_data": {
-                    "resolved_action": "campaign.rollback.database_load",
                     "res": {"bytes": 10, "load_s": 1.5},
                 },
-            }
+            },
+            {"event": "runner_on_ok", "event_data": {"res": {"swap_s": 0.01, "incoming": "blazz__standby"}}},
+            {
+                "event": "runner_on_ok",
+                "event_data": {
+                    "res": {"longest_s": 0.1, "tables": {"campaigns": {"brought": 3}, "jobs": {"brought": 1}}}
+                },
+            },
         ],
         "began": 0,
         "ended": 10,
@@ -77,7 +83,6 @@ def test_the_file_has_exactly_the_agreed_fields():
         "rows_lost": 0,
         "duplicate_sends": 0,
         "checks": [{"name": "a", "passed": True}, {"name": "b", "passed": False}],
-        "strategy": "logical",
         "budget_s": 7200,
     }
     assert evidence.build("full", observed) == {
@@ -89,9 +94,10 @@ def test_the_file_has_exactly_the_agreed_fields():
         "requests": 3,
         "failed_requests": 1,
         "rows_lost": 0,
+        "later_rows": 4,
         "duplicate_sends": 0,
         "phases": {},
         "checks": {"passed": 1, "failed": 1},
-        "database": {"strategy": "logical", "bytes": 10, "load_s": 1.5, "swap_s": 0},
+        "database": {"strategy": "standby", "bytes": 10, "load_s": 1.5, "swap_s": 0.01},
         "budget_s": 7200,
     }
