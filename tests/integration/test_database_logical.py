@@ -354,7 +354,7 @@ class Killed:
 
         def counted(db, sql):
             with self.lock:
-                if not sql.startswith(("SET ", "USE ")):
+                if isinstance(sql, bytes) or not sql.startswith(("SET ", "USE ")):
                     self.left -= 1
                 if not self.left:
                     os._exit(9)
