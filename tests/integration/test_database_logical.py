@@ -151,7 +151,8 @@ def add_everything(server, db):
             "CREATE VIEW a_view AS SELECT twice(id) AS x FROM campaigns",
             "CREATE PROCEDURE nothing() BEGIN SELECT 1; END",
             "CREATE TRIGGER fires AFTER INSERT ON campaigns FOR EACH ROW INSERT INTO twins VALUES (NEW.id)",
-            "CREATE EVENT ticks ON SCHEDULE EVERY 1 DAY STARTS '2035-01-01' COMMENT 'ENABLE;' DO BEGIN INSERT INTO twins VALUES (-1); END",
+            "CREATE EVENT ticks ON SCHEDULE EVERY 1 DAY STARTS '2035-01-01' COMMENT 'ENABLE;'"
+            " DO BEGIN INSERT INTO twins VALUES (-1); END",
             "CREATE EVENT rests ON SCHEDULE EVERY 1 DAY DISABLE DO INSERT INTO twins VALUES (-2)",
         ):
             own.run(statement)
