@@ -153,8 +153,8 @@ class Database:
         found = self.rows(sql, arguments)
         return found[0][0] if found else None
 
-    def run(self, sql: str) -> int:
-        """Number of rows changed by a statement."""
+    def run(self, sql: str | bytes) -> int:
+        """Number of rows changed by a statement; as bytes it may hold values in any character set."""
         return int(self._execute(sql, None).rowcount)
 
     def limit_waits(self, seconds: int) -> None:
@@ -180,7 +180,7 @@ class Database:
         match = re.match(r"(?:5\.5\.5-)?([0-9]+(?:\.[0-9]+)*)", self.version)
         return tuple(int(part) for part in match.group(1).split(".")) if match else ()
 
-    def _execute(self, sql: str, arguments: Iterable[object] | None) -> Any:
+    def _execute(self, sql: str | bytes, arguments: Iterable[object] | None) -> Any:
         cursor = self._connection.cursor()
         try:
             cursor.execute(sql, None if arguments is None else list(arguments))

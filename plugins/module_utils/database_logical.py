@@ -45,8 +45,9 @@ _TEXT = ".txt.zst"
 _BLOCK = 1024 * 1024
 _THREADS = 2
 # Whatever the server's own settings are: the text depends on none of them, and may be read slowly. No modes, because
-# some change how texts are quoted.
-_SESSION = """SET SESSION sql_mode='', time_zone='+00:00', character_set_results=NULL, net_write_timeout=86400;
+# some change how texts are quoted. What is quoted are bytes, which MySQL would check against another character set.
+_SESSION = """SET SESSION sql_mode='', time_zone='+00:00', net_write_timeout=86400;
+SET SESSION character_set_results=NULL, collation_connection=binary;
 /*M!100100 SET SESSION max_statement_time=0 */;
 /*!80000 SET SESSION max_execution_time=0 */;
 SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ;

@@ -194,7 +194,7 @@ def _by_statements(work: _Work, own: Database, table: str, text: IO[bytes]) -> N
     # Values are bytes, in the character set of their column.
     own.run("SET NAMES binary")
     for statement in insert_sql(work.schema, table, work.columns[table].values(), text, limit):
-        own.run(OURS + statement)
+        own.run(OURS.encode() + statement)
         _refuse_changes(own, table)
         work.through(len(statement))
     own.run("SET NAMES utf8mb4")

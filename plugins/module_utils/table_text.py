@@ -65,10 +65,10 @@ def load_sql(schema: str, table: str, columns: Iterable[Column], path: str) -> s
     return f"{text} SET {', '.join(converted)}" if converted else text
 
 
-def insert_sql(schema: str, table: str, columns: Iterable[Column], text: IO[bytes], limit: int) -> Iterator[str]:
+def insert_sql(schema: str, table: str, columns: Iterable[Column], text: IO[bytes], limit: int) -> Iterator[bytes]:
     """INSERT statements of about ``limit`` bytes for the ``text``, for a session whose literals are bytes.
 
-    Bytes that are no UTF-8 are surrogate escapes. Raises RollbackError for a text that is not that of this table.
+    Raises RollbackError for a text that is not that of this table.
     """
     stored = _stored(columns)
     names = ", ".join(quote(column.name) for column in stored)
@@ -89,10 +89,10 @@ def insert_sql(schema: str, table: str, columns: Iterable[Column], text: IO[byte
             rows.append(b"(" + row + b")")
             size += len(row) + 3
             if size >= limit:
-                yield (head + b",".join(rows)).decode("utf-8", "surrogateescape")
+                yield head + b",".join(rows)
                 rows, size = [], 0
         held = held[at:]
     if held:
         raise RollbackError("The rows of a table end in the middle of one", found=f"{len(held)} bytes too many")
     if rows:
-        yield (head + b",".join(rows)).decode("utf-8", "surrogateescape")
+        yield head + b",".join(rows)
