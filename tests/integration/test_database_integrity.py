@@ -96,7 +96,7 @@ def test_no_false_alarm_on_a_sound_schema(server, db, fill, level):
 
 def test_composite_and_cyclic_keys_are_followed(server, db):
     db.run("CREATE DATABASE blazz")
-    db.run("CREATE TABLE blazz.p (a INT, b INT, boss INT, PRIMARY KEY (a, b), KEY (boss), KEY (b))")
+    db.run("CREATE TABLE blazz.p (a INT, b INT, boss INT, PRIMARY KEY (a, b), UNIQUE (a))")
     db.run("ALTER TABLE blazz.p ADD CONSTRAINT cycle FOREIGN KEY (boss) REFERENCES blazz.p (a)")
     db.run(
         "CREATE TABLE blazz.c (id INT PRIMARY KEY, a INT, b INT,"
@@ -217,6 +217,7 @@ def big(db, fill):
     """A table with pages enough that one of them can be hit, closed cleanly."""
     fill()
     db.run("CREATE TABLE blazz.big (id INT AUTO_INCREMENT PRIMARY KEY, a INT, b VARCHAR(200), KEY (a))")
+    db.run("USE blazz")
     db.run(f"INSERT INTO blazz.big (a, b) {numbers(20000)} SELECT n % 100, REPEAT(MD5(n), 6) FROM numbers")
     db.run("SET GLOBAL innodb_fast_shutdown=0")
 
