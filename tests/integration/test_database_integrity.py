@@ -217,8 +217,7 @@ def big(db, fill):
     """A table with pages enough that one of them can be hit, closed cleanly."""
     fill()
     db.run("CREATE TABLE blazz.big (id INT AUTO_INCREMENT PRIMARY KEY, a INT, b VARCHAR(200), KEY (a))")
-    db.run("USE blazz")
-    db.run(f"INSERT INTO blazz.big (a, b) {numbers(20000)} SELECT n % 100, REPEAT(MD5(n), 6) FROM numbers")
+    db.run(f"INSERT INTO blazz.big (a, b) {numbers(20000)} SELECT n % 100, REPEAT(SHA2(n, 256), 3) FROM numbers")
     db.run("SET GLOBAL innodb_fast_shutdown=0")
 
 
