@@ -96,7 +96,7 @@ def test_no_false_alarm_on_a_sound_schema(server, db, fill, level):
 
 def test_composite_and_cyclic_keys_are_followed(server, db):
     db.run("CREATE DATABASE blazz")
-    db.run("CREATE TABLE blazz.p (a INT, b INT, boss INT, PRIMARY KEY (a, b), KEY (boss), KEY (b))")
+    db.run("CREATE TABLE blazz.p (a INT, b INT, boss INT, PRIMARY KEY (a, b), UNIQUE (a))")
     db.run("ALTER TABLE blazz.p ADD CONSTRAINT cycle FOREIGN KEY (boss) REFERENCES blazz.p (a)")
     db.run(
         "CREATE TABLE blazz.c (id INT PRIMARY KEY, a INT, b INT,"
@@ -217,10 +217,21 @@ def big(db, fill):
     """A table with pages enough that one of them can be hit, closed cleanly."""
     fill()
     db.run("CREATE TABLE blazz.big (id INT AUTO_INCREMENT PRIMARY KEY, a INT, b VARCHAR(200), KEY (a))")
-    db.run(f"INSERT INTO blazz.big (a, b) {numbers(20000)} SELECT n % 100, REPEAT(MD5(n), 6) FROM numbers")
+    db.run(f"INSERT INTO blazz.big (a, b) {numbers(20000)} SELECT n % 100, REPEAT(SHA2(n, 256), 3) FROM numbers")
     db.run("SET GLOBAL innodb_fast_shutdown=0")
 
 
+@pytest.mark.only("mysql", reason="MariaDB survives a damaged page")
+def test_a_server_that_ends_itself_at_a_damaged_page_leaves_a_verdict(server, big):
+    Damage(server)("big", 40, 5000)
+    found = checked(server, Request(level="fast"))
+    server.process.wait()
+    server.start()
+    assert verdicts(found)["check of big"] == "failed"
+    assert verdicts(found)["check of campaigns"] == "passed"
+
+
+@pytest.mark.only("mariadb", reason="MySQL ends itself when it reads a damaged page")
 @pytest.mark.parametrize("level", ["fast", "medium"])
 def test_a_damaged_page_is_found_and_nothing_else_suffers(server, big, level):
     Damage(server)("big", 40, 5000)
@@ -238,6 +249,7 @@ def test_a_damaged_page_is_found_and_nothing_else_suffers(server, big, level):
     assert "corrupt" not in told["detail"], "numbers, not text"
 
 
+@pytest.mark.only("mariadb", reason="MySQL ends itself when it reads a damaged page")
 def test_a_table_that_cannot_be_read_is_found(server, big, db):
     Damage(server)("big", 0, 0, b"\0" * 16384)
     with server.connect(read_only=True) as reader:
