@@ -249,11 +249,21 @@ def _size(path: str) -> int:
 
 def _made_durable(directory: str, dest: str) -> list[dict[str, Any]]:
     """Bring every file to disk; returns how each will be known below ``dest``."""
-    for name in os.listdir(directory):
-        os.chmod(os.path.join(directory, name), 0o600)
-        fsync_file(os.path.join(directory, name))
+    paths = [os.path.join(directory, name) for name in os.listdir(directory)]
+    for path in paths:
+        os.chmod(path, 0o600)
+    # The disk and the processor are busy at the same time.
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        synced = pool.submit(_sync, paths)
+        files = files_of(directory)
+        synced.result()
     fsync_directory(directory)
-    return [dict(entry, path=os.path.join(dest, os.path.basename(entry["path"]))) for entry in files_of(directory)]
+    return [dict(entry, path=os.path.join(dest, os.path.basename(entry["path"]))) for entry in files]
+
+
+def _sync(paths: list[str]) -> None:
+    for path in paths:
+        fsync_file(path)
 
 
 def files_of(directory: str) -> list[dict[str, Any]]:

@@ -80,4 +80,4 @@ def short(number: float) -> str:
     """Three digits that count, whole numbers whole."""
     if number == int(number) or abs(number) >= 100:
         return f"{number:.0f}"
-    return f"{number:.4f}" if abs(number) < 0.1 else f"{number:.3g}"
+    return f"{number:.3g}"
