@@ -470,8 +470,12 @@ def test_odd_definitions_survive(server, db, furnished, journal):
         staged, live = definitions(fresh, SHADOW), definitions(fresh, LIVE)
         swap(fresh, journal, REQUEST)
         after = definitions(fresh, LIVE)
-        elsewhere = after.pop("view elsewhere"), staged.pop("view elsewhere")
-        assert ["`blazz`.`audit`" in one.sql for one in elsewhere] == [True, False]
+        # MariaDB names the schema of every table of a view that also refers to another one.
+        del after["view elsewhere"], staged["view elsewhere"]
+        text = "SELECT VIEW_DEFINITION FROM information_schema.VIEWS WHERE TABLE_SCHEMA='blazz'"
+        text = fresh.value(text + " AND TABLE_NAME='elsewhere'")
+        assert "`blazz`.`audit`" in text
+        assert SHADOW not in text
         assert after == staged
         assert after["function latin"].collation == "latin1_german1_ci"
         # Sent as UTF-8 and meant as Latin-1: two characters.

@@ -154,9 +154,11 @@ def test_what_somebody_deleted_since_stays_deleted_until_it_is_named(db, later, 
 
 def test_refused_rows_are_told_in_words_and_tried_again(db, later, journal, other_run):
     secret = "canary-7f3a"
-    db.run(f"UPDATE {ATTIC}.campaign_logs SET message_id = '{secret}' WHERE id = 103")
+    db.run(f"UPDATE {ATTIC}.campaign_logs SET message_id = '{secret}' WHERE id = 104")
     db.run(f"UPDATE blazz.campaign_logs SET message_id = '{secret}' WHERE id = 1")
-    db.run(f"ALTER TABLE {ATTIC}.campaigns MODIFY name VARCHAR(300) NOT NULL")
+    # MySQL also wants room for what it computes of the name.
+    wider = "MODIFY name VARCHAR(300) NOT NULL, MODIFY shout VARCHAR(300) AS (UPPER(name)) VIRTUAL"
+    db.run(f"ALTER TABLE {ATTIC}.campaigns {wider}")
     db.run(f"UPDATE {ATTIC}.campaigns SET name = REPEAT('{secret}', 20) WHERE id = 4")
     planned = recover(db, journal, REQUEST, check=True)
     done = recover(db, journal, REQUEST)
@@ -164,20 +166,20 @@ def test_refused_rows_are_told_in_words_and_tried_again(db, later, journal, othe
     assert planned["tables"]["campaign_logs"]["conflicts"] == 1
     reasons = {(told["table"], told["id"]): told["reason"] for told in done["conflicts"]}
     assert reasons.pop(("campaigns", 4)) == "a value does not fit into its column: name"
-    assert reasons.pop(("campaign_logs", 103)) == "another row has the same value in message_id"
-    orphans = {("campaign_logs", 100 + n) for n in range(1, 20, 2) if n != 3}
+    assert reasons.pop(("campaign_logs", 104)) == "another row has the same value in message_id"
+    orphans = {("campaign_logs", 100 + n) for n in range(1, 20, 2)}
     assert reasons == dict.fromkeys(orphans, "the row that it refers to in campaigns is missing")
     numbers = done["tables"]["campaign_logs"]
-    assert (numbers["brought"], numbers["conflicts"], numbers["wanted"]) == (10, 10, 0)
+    assert (numbers["brought"], numbers["conflicts"], numbers["wanted"]) == (9, 11, 0)
     assert done["complete"]
     assert secret not in json.dumps(done) + json.dumps([dataclasses.asdict(step) for step in journal.steps()])
     assert not recover(db, journal, REQUEST)["changed"]
     # Somebody makes room; another run knows what was refused.
-    db.run("ALTER TABLE blazz.campaigns MODIFY name VARCHAR(300) NOT NULL")
+    db.run(f"ALTER TABLE blazz.campaigns {wider}")
     db.run("UPDATE blazz.campaign_logs SET message_id = 'free' WHERE id = 1")
     second = dataclasses.replace(REQUEST, kept=kept_schema("blazz", "2"))
     again = recover(db, other_run(1), second)
-    assert (brought(again), again["conflicts"]) == ({"campaigns": 1, "campaign_logs": 10}, [])
+    assert (brought(again), again["conflicts"]) == ({"campaigns": 1, "campaign_logs": 11}, [])
     assert ids(db, "campaign_logs") == ids(db, "campaign_logs", ATTIC)
 
 
