@@ -310,7 +310,10 @@ class Dump:
     def load(
         self, command: list[str], progress: Progress, rewritten: Callable[[Iterable[bytes]], Iterable[bytes]] = iter
     ) -> None:
-        """Feed the lines of the SQL text, ``rewritten``, to ``command``; raises RollbackError with the client's message, without values of rows."""
+        """Feed the lines of the SQL text, ``rewritten``, to ``command``.
+
+        Raises RollbackError with the client's message, without values of rows.
+        """
         messages = Messages()
         process = subprocess.Popen(
             command,
