@@ -10,7 +10,11 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from ansible_collections.campaign.rollback.plugins.module_utils import database_logical, database_physical
+from ansible_collections.campaign.rollback.plugins.module_utils import (
+    database_logical,
+    database_physical,
+    database_structure,
+)
 from ansible_collections.campaign.rollback.plugins.module_utils.database import (
     Database,
     digest_of,
@@ -18,6 +22,7 @@ from ansible_collections.campaign.rollback.plugins.module_utils.database import 
     quote,
     read_tables,
 )
+from ansible_collections.campaign.rollback.plugins.module_utils.database_events import sleeping
 from ansible_collections.campaign.rollback.plugins.module_utils.database_files import ROWS
 from ansible_collections.campaign.rollback.plugins.module_utils.database_import import (
     check_server,
@@ -88,7 +93,13 @@ class SqlDump(Dump):
 
     def fill(self, db: Database, connection: list[str], schema: str, beside: bool, progress: Progress) -> None:
         """See Backup."""
-        self.load(client_command(db.engine, connection, schema), progress)
+        state = sleeping(db.engine, db.version_number()) if beside else "ENABLE"
+        # A trigger that was written with the name of its schema would otherwise be made in the live one.
+        self.load(
+            client_command(db.engine, connection, schema),
+            progress,
+            lambda lines: database_structure.confined(lines, state),
+        )
 
 
 class _Directory:

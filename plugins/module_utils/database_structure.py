@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from ansible_collections.campaign.rollback.plugins.module_utils.database import Database
 from ansible_collections.campaign.rollback.plugins.module_utils.dump import Messages, dump_command, is_complete
@@ -85,6 +85,22 @@ def objects_of(text: bytes, state: str = "DISABLE ON SLAVE") -> bytes:
     )
 
 
+def confined(lines: Iterable[bytes], state: str) -> Iterator[bytes]:
+    """The same for the lines of a whole dump, rows included, which stay as they are."""
+    delimiter, statement = b";", b""
+    for line in lines:
+        if statement or (delimiter != b";" and not line.startswith(b"DELIMITER ")):
+            statement += line
+            if line.rstrip().endswith(delimiter):
+                yield _confined(statement, state.encode())
+                statement = b""
+        else:
+            if line.startswith(b"DELIMITER "):
+                delimiter = line.split()[1]
+            yield line
+    yield statement
+
+
 def _confined(statement: bytes, state: bytes) -> bytes:
     found = _OBJECT.match(statement)
     if not found:
@@ -95,7 +111,7 @@ def _confined(statement: bytes, state: bytes) -> bytes:
         raise RollbackError(
             "A trigger or event of the backup begins in a way that is not understood, so that it could act elsewhere",
             found=statement[start : start + 60].decode("utf-8", "replace"),
-            where="structure.sql",
+            where="its structure",
         )
     confined = [part or b"" for part in match.groups()]
     if match.re is _EVENT and not confined[1]:

@@ -15,7 +15,7 @@ import subprocess
 import tempfile
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import IO, Callable
 
 from ansible_collections.campaign.rollback.plugins.module_utils.database import (
@@ -307,8 +307,13 @@ class Dump:
         self.tables = sorted(name.decode("utf-8", "replace") for name in tables)
         return size
 
-    def load(self, command: list[str], progress: Progress) -> None:
-        """Feed the SQL text to ``command``; raises RollbackError with the client's message, without values of rows."""
+    def load(
+        self, command: list[str], progress: Progress, rewritten: Callable[[Iterable[bytes]], Iterable[bytes]] = iter
+    ) -> None:
+        """Feed the lines of the SQL text, ``rewritten``, to ``command``.
+
+        Raises RollbackError with the client's message, without values of rows.
+        """
         messages = Messages()
         process = subprocess.Popen(
             command,
@@ -326,9 +331,9 @@ class Dump:
                     # Clients older than the sandbox line take it for a syntax error; binary mode protects as well.
                     if not _SANDBOX.match(first):
                         sink.write(first)
-                    for block in iter(lambda: stream.read(_BLOCK), b""):
-                        sink.write(block)
-                        progress.add(len(block))
+                    for line in rewritten(stream):
+                        sink.write(line)
+                        progress.add(len(line))
                 except BrokenPipeError:
                     stopped = True
                     for _rest in iter(lambda: stream.read(_BLOCK), b""):

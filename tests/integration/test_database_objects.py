@@ -14,6 +14,7 @@ from ansible_collections.campaign.rollback.plugins.module_utils.database import 
     read_objects,
 )
 from ansible_collections.campaign.rollback.plugins.module_utils.database_events import asleep, sleeping
+from ansible_collections.campaign.rollback.plugins.module_utils.database_load import Expected, load_beside
 from ansible_collections.campaign.rollback.plugins.module_utils.database_objects import put_to_sleep, read_definitions
 from ansible_collections.campaign.rollback.plugins.module_utils.database_swap import revert, swap
 from ansible_collections.campaign.rollback.plugins.module_utils.dump import client_command
@@ -538,6 +539,16 @@ def test_events_of_a_copy_never_fire_and_wake_up_live(server, db, dumped, journa
     assert definitions(db, LIVE) == recorded
     undo(db, journal)
     assert states(db, LIVE) == {"tick": "DISABLED", "off": "DISABLED"}
+
+
+def test_a_plain_dump_acts_in_its_copy_only(server, db, dumped, tmp_path):
+    db.run("CREATE TRIGGER blazz.fires BEFORE INSERT ON blazz.ticks FOR EACH ROW SET NEW.id = 1")
+    dump = server.dump("blazz", tmp_path / "v2.sql.zst")
+    db.run("DROP TRIGGER blazz.fires")
+    load_beside(db, server.arguments, dump, SHADOW, Expected(), None)
+    assert states(db, SHADOW) == {"tick": "asleep", "off": "DISABLED"}
+    triggers = {schema: kinds["triggers"] for schema, kinds in read_objects(db, [LIVE, SHADOW]).items()}
+    assert triggers == {LIVE: [], SHADOW: ["fires"]}
 
 
 def test_events_of_any_copy_can_be_put_to_sleep(server, db, dumped, journal):
