@@ -96,6 +96,6 @@ def insert_sql(schema: str, table: str, columns: Iterable[Column], text: IO[byte
                 rows, size = [], 0
         held = held[at:]
     if held:
-        raise RollbackError("The rows of a table end in the middle of one", found=f"{len(held)} bytes too many")
+        raise RollbackError("The rows are not those of this table, or cut off", found=f"{len(held)} bytes too many")
     if rows:
         yield head + b",".join(rows)

@@ -533,7 +533,7 @@ DAMAGE = {
     "missing": "not those of its tables",
     "too many": "not those of its tables",
     "structure cut": "truncated",
-    "other table": "left rows out or changed them|The database refused",
+    "other table": "not those of this table|The database refused",
     "twin table": "is not what was recorded",
 }
 
