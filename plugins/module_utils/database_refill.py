@@ -68,13 +68,14 @@ class _Work:
     progress: Progress
     waiting: queue.SimpleQueue[str] = dataclasses.field(default_factory=queue.SimpleQueue)
     lock: threading.Lock = dataclasses.field(default_factory=threading.Lock)
-    failed: threading.Event = dataclasses.field(default_factory=threading.Event)
+    #: What failed in any of them; the first is the reason for the others.
+    failed: list[BaseException] = dataclasses.field(default_factory=list)
 
     def through(self, count: int) -> None:
         """Count bytes; all sessions together keep to the limit."""
         with self.lock:
             self.progress.add(count)
-        if self.failed.is_set():
+        if self.failed:
             raise RollbackError("Another table could not be loaded")
 
 
@@ -108,8 +109,10 @@ def refill(
     for table in sorted(sizes, key=lambda name: -sizes[name]):
         work.waiting.put(table)
     with concurrent.futures.ThreadPoolExecutor(_SESSIONS) as pool:
-        for session in [pool.submit(_session, work) for _number in range(_SESSIONS)]:
-            session.result()
+        for _number in range(_SESSIONS):
+            pool.submit(_session, work)
+    if work.failed:
+        raise work.failed[0]
     with _connected(work) as own:
         for table, clauses in later.items():
             _alter(own, schema, table, clauses.foreign)
@@ -133,13 +136,12 @@ def _session(work: _Work) -> None:
     """Bring tables in until none is left, or until another session fails."""
     try:
         with _connected(work) as own:
-            while not work.failed.is_set():
+            while not work.failed:
                 _load(work, own, work.waiting.get_nowait())
     except queue.Empty:
         pass
-    except BaseException:
-        work.failed.set()
-        raise
+    except BaseException as error:
+        work.failed.append(error)
 
 
 def _load(work: _Work, own: Database, table: str) -> None:

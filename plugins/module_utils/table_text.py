@@ -75,7 +75,10 @@ def insert_sql(schema: str, table: str, columns: Iterable[Column], text: IO[byte
     head = f"INSERT INTO {qualified(schema, table)} ({names}) VALUES ".encode()
     # Of a row without a column that is stored there is a line all the same.
     forms = [(_read(column, "?") or "?").encode().split(b"?") for column in stored]
-    line = re.compile(rb"\t".join([rb"(NULL|'(?:[^'\\]+|\\.)*'|[^\t\n']+)"] * (len(stored) or 1)) + rb"\n", re.DOTALL)
+    # Of a text there is one way to match it, or looking at one whose end is not there yet would take forever.
+    line = re.compile(
+        rb"\t".join([rb"(NULL|'[^'\\]*(?:\\.[^'\\]*)*'|[^\t\n']+)"] * (len(stored) or 1)) + rb"\n", re.DOTALL
+    )
     rows: list[bytes] = []
     size, held = 0, b""
     for block in iter(lambda: text.read(_BLOCK), b""):
@@ -93,6 +96,6 @@ def insert_sql(schema: str, table: str, columns: Iterable[Column], text: IO[byte
                 rows, size = [], 0
         held = held[at:]
     if held:
-        raise RollbackError("The rows of a table end in the middle of one", found=f"{len(held)} bytes too many")
+        raise RollbackError("The rows are not those of this table, or cut off", found=f"{len(held)} bytes too many")
     if rows:
         yield head + b",".join(rows)

@@ -533,7 +533,7 @@ DAMAGE = {
     "missing": "not those of its tables",
     "too many": "not those of its tables",
     "structure cut": "truncated",
-    "other table": "left rows out or changed them|The database refused",
+    "other table": "not those of this table|The database refused",
     "twin table": "is not what was recorded",
 }
 
@@ -549,7 +549,7 @@ def prepared(server, tmp_path_factory):
             more = ", y INT" if name == "others" else ""
             types = "x CHAR(36), id INT PRIMARY KEY" if more else "id INT PRIMARY KEY, x CHAR(36)"
             db.run(f"CREATE TABLE damage.{name} ({types}{more})")
-            values = columns.replace("id", "i").replace("x", f"MD5(CONCAT(i, '{name}'))")
+            values = columns.replace("id", "i").replace("x", f"LEFT(SHA2(CONCAT(i, '{name}'), 256), 36)")
             db.run(f"INSERT INTO damage.{name} {numbers} SELECT {values} FROM n")
         files = back_up(db, server.arguments, "logical", "damage", str(base / "whole"))["files"]
         loaded = load_beside(db, server.arguments, str(base / "whole"), VERIFY, Expected(), files)

@@ -74,7 +74,13 @@ def test_statements_hold_the_values_of_the_text(rows, block, limit):
     assert b",".join(sql[len(head) :] for sql in made) == b",".join(wanted)
 
 
+def test_a_long_text_without_its_end_is_looked_at_once():
+    text = b"1\t'" + b"x" * 5000 + b"\\'" * 50
+    with pytest.raises(RollbackError, match="not those of this table"):
+        list(insert_sql("s", "t", COLUMNS, io.BytesIO(text), 99))
+
+
 @pytest.mark.parametrize("text", [b"1\t'x'\t'y'", b"1\t'x'\n", b"1\t'x'\t'y'\t2\n", b"1\t'x\t'y'\n"])
 def test_a_text_of_another_table_is_refused(text):
-    with pytest.raises(RollbackError, match="end in the middle"):
+    with pytest.raises(RollbackError, match="not those of this table"):
         list(insert_sql("s", "t", COLUMNS, io.BytesIO(text), 99))
