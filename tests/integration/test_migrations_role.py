@@ -38,6 +38,7 @@ return new class extends Illuminate\\Database\\Migrations\\Migration {
 
 STAND_IN = """#!{python}
 import os, re, sys, pymysql
+sys.excepthook = lambda _kind, error, _trace: print(error, file=sys.stderr)
 command = sys.argv[2]
 paths = [a.split("=", 1)[1] for a in sys.argv if a.startswith("--path=")]
 who = {{"user": os.environ.get("DB_USERNAME", "{user}"), "password": os.environ.get("DB_PASSWORD", "")}}
