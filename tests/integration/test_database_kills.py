@@ -10,7 +10,7 @@ from ansible_collections.campaign.rollback.plugins.module_utils.database_swap im
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
 from ansible_collections.campaign.rollback.plugins.module_utils.journal import Journal
 from furniture import LIVE, REQUEST, clear, furnish, seen
-from points import die, stopped
+from stopping import die, stopped
 
 
 class Stage:

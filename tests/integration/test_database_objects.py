@@ -20,7 +20,7 @@ from ansible_collections.campaign.rollback.plugins.module_utils.database_swap im
 from ansible_collections.campaign.rollback.plugins.module_utils.dump import client_command
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
 from furniture import ATTIC, LIVE, REQUEST, SHADOW, UNDO, clear, furnish, has_sequences, seen
-from points import die, stopped
+from stopping import die, stopped
 
 READ_ONLY = 1290
 VIEW_OF_NOTHING = 1356
