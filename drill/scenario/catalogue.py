@@ -48,8 +48,8 @@ def one_of(*verdicts: str) -> frozenset[str]:
 WEB = ("web1", "web2")
 BACKUP = "/var/lib/rollback/restore_points/$POINT/database/blazz/structure.sql"
 PLAIN = "/backups/database/backup_20251114_0300.sql.gz"
-LOAD = "Logical | Begin to load"
-SWAP = "Logical | Swap the schemas"
+LOAD = "Beside | Begin to load"
+SWAP = "Beside | Swap the schemas"
 #: A rollback to a plain dump, known by its date.
 BY_DATE = {"rollback_target": "20251114", "rollback_commit": "$COMMIT", "rollback_confirm": "drill:20251114T000000Z"}
 

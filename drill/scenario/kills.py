@@ -40,7 +40,7 @@ PLAYBOOK = {"resume": "resume-rollback", "undo": "undo-rollback"}
 #: before it began continues the rollback instead, so only the same undo once more leads to a known state.
 SECOND = {"resume-rollback": ("resume", "undo"), "undo-rollback": ("again",)}
 #: Where the run is killed that a resume to be killed resumes: everything is half way there.
-HALF_WAY = "Logical | Swap the schemas"
+HALF_WAY = "Beside | Swap the schemas"
 
 
 @dataclasses.dataclass

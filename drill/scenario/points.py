@@ -48,15 +48,15 @@ class Inside:
 LOADING = "--binary-mode.*__shadow_"
 #: Every long task, and every one that changes what is live.
 INSIDE = (
-    Inside("capture-restore-point", "Capture | Dump the schema", "data1", "process", "mariadb-dump"),
-    Inside("capture-restore-point", "Capture | Restore it in a test", "data1", "process", "__verify_"),
-    Inside("rollback-full", "Logical | Begin to load", "data1", "process", LOADING, "Logical | Check that the swap"),
+    Inside("capture-restore-point", "Capture | Back up the schema", "data1", "process", "mariadb-dump"),
+    Inside("capture-restore-point", "Capture | Restore it in a test", "data1", "process", "--binary-mode.*__standby"),
+    Inside("rollback-full", "Beside | Begin to load", "data1", "process", LOADING, "Beside | Check that the swap"),
     Inside("rollback-full", "Stage | Prepare the caches", "web1", "process", "artisan"),
     Inside("rollback-full", "Hold | Stop what changes data", "web1", "journal", "services"),
     Inside("rollback-full", "Switch | Make the restored release", "wa1", "journal", "application"),
     Inside("rollback-full", "Switch | Make the restored release", "web1", "journal", "application"),
     Inside("rollback-full", "Switch | Restore the environment", "web1", "journal", "env_restore"),
-    Inside("rollback-full", "Logical | Swap the schemas", "data1", "journal", "database"),
+    Inside("rollback-full", "Beside | Swap the schemas", "data1", "journal", "database"),
     Inside("rollback-full", "Switch | Let the services take over", "wa1", "process", "pm2"),
     Inside("rollback-full", "Switch | Let the services take over", "web1", "process", "systemctl"),
     Inside("undo-rollback", "Undo | Swap the schemas back", "data1", "journal", "database"),

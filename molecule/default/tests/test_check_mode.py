@@ -23,7 +23,8 @@ def checked(playbook, *arguments):
     ("playbook", "arguments", "shown"),
     [
         ("capture-restore-point", (), "would be kept"),
-        ("assess-rollback", (), "shadow load, atomic swap"),
+        ("assess-rollback", (), "verified copy that is already loaded, atomic swap"),
+        ("verify-restore-points", (), "Check mode"),
         ("validate-system", (), "is sound"),
         ("hold-lease", ("rollback_lease=acquired", "rollback_run=deploy-1"), "deployment deploy-1"),
         ("hold-lease", (), "Nobody holds the system"),
@@ -48,7 +49,7 @@ def test_rollback_holds_the_same_preconditions():
     path = f"{STATE}/restore_points/{point}/database/blazz/structure.sql"
     on("data1", f"mv {path} /root/kept")
     try:
-        status, text = checked("rollback-full")
+        status, text = checked("rollback-full", "rollback_database_strategy=logical")
         assert status != 0
         assert "the backup cannot be used" in text
     finally:

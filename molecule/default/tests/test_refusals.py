@@ -60,7 +60,7 @@ def refused(*arguments, playbook="rollback-full"):
 
 def test_unset_confirmation_prints_the_plan_and_the_word(point):
     text = refused()
-    assert "shadow load, atomic swap" in text
+    assert "verified copy that is already loaded, atomic swap" in text
     assert f"rollback_confirm=drill:{point}" in text
 
 
@@ -130,9 +130,21 @@ def test_broken_backup(point, damage):
     path = f"{STATE}/restore_points/{point}/database/blazz/structure.sql"
     on("data1", f"cp -a {path} /root/kept && {damage.format(path)}")
     try:
-        assert "the backup cannot be used" in refused(f"rollback_confirm=drill:{point}")
+        text = refused(f"rollback_confirm=drill:{point}", "rollback_database_strategy=logical")
+        assert "the backup cannot be used" in text
     finally:
         on("data1", f"cp -a /root/kept {path} && rm /root/kept")
+
+
+def test_a_copy_that_was_written_to_is_not_taken_for_the_restore_point(point):
+    name = "UPDATE blazz__standby.campaigns SET name ="
+    on("data1", f"""mariadb -e "{name} CONCAT(name, '~') ORDER BY id LIMIT 1" """)
+    try:
+        assert "shadow load, atomic swap" in refused()
+        text = refused(f"rollback_confirm=drill:{point}", "rollback_database_strategy=standby")
+        assert "blazz__standby is not this restore point's verified copy" in text
+    finally:
+        on("data1", f"""mariadb -e "{name} TRIM(TRAILING '~' FROM name)" """)
 
 
 def test_host_that_does_not_answer(point):
