@@ -189,14 +189,10 @@ def test_a_copy_is_not_left_loaded_against_the_operators_will(db, fill, play, tm
 def test_a_backup_is_restored_in_a_test_and_nothing_is_left(db, fill, play, tmp_path):
     fill()
     copies = tmp_path / "copies"
-    given = {
-        "database_copies": str(copies),
-        "database_target": "{{ database_captured }}",
-        "database_point": "20261121T180000Z",
-    }
-    damage = {"ansible.builtin.shell": f"find {copies} -type f -name '*.zst' | xargs truncate -s -3"}
-    out = play("capture", "verify_backup", damage, shown=["database_verified"], **given)
-    assert '"failed": ""' in out
-    out = play("capture", damage, "verify_backup", shown=["database_verified"], **given)
-    assert '"at": ""' in out
-    assert existing_schemas(db, ["blazz", "blazz__verify_20261121t180000z"]) == {"blazz"}
+    given = {"database_copies": str(copies), "database_target": "{{ database_captured }}"}
+    damage = {"ansible.builtin.shell": f"truncate -s -3 {copies}/blazz/campaigns.txt.zst"}
+    points = [dict(entry_point("verify_backup"), vars={"database_point": point}) for point in ("whole", "damaged")]
+    out = play("capture", points[0], damage, points[1], shown=["database_verified"], **given)
+    # Of the whole one the time, of the damaged one the reason.
+    assert out.count('"at": "2') == out.count('"failed": "The') == 1
+    assert existing_schemas(db, ["blazz", "blazz__verify_whole", "blazz__verify_damaged"]) == {"blazz"}

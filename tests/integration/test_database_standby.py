@@ -19,7 +19,7 @@ GONE = "/gone.sql.zst"
 def standby(server, db, fill, tmp_path):
     """Leave a copy loaded; returns what loads it again from ``src``, and the path of its backup."""
     fill()
-    path = server.dump("blazz", tmp_path / "a.sql.zst").path
+    path = server.dump("blazz", tmp_path / "a.sql.zst")
 
     def load(src, expected, check=False):
         with server.connect(lock_wait_s=30) as own:
@@ -27,7 +27,7 @@ def standby(server, db, fill, tmp_path):
 
     first = load(path, Expected())
     found = schema_info(db, STANDBY)
-    until = db.value("SELECT NOW() + INTERVAL 1 SECOND")
+    until = db.value("SELECT NOW() + INTERVAL 2 SECOND")
     while db.value("SELECT NOW()") < until:
         continue  # the server tells times in whole seconds
     expected = Expected(found["tables"], found["migrations"], first["checksums"], proof(db, STANDBY))
