@@ -13,7 +13,7 @@ from typing import IO
 from ansible_collections.campaign.rollback.plugins.module_utils.database import Column, qualified, quote
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
 
-_NUMBERS = ("tinyint", "smallint", "mediumint", "int", "bigint", "decimal", "double", "year")
+_NUMBERS = ("tinyint", "smallint", "mediumint", "int", "bigint", "decimal", "year")
 # Types that have a text of their own in UTF-8. All others are bytes, in whichever character set.
 _TIMES = ("date", "time")
 _SPELLED = ("inet", "uuid", "json")
@@ -33,7 +33,10 @@ def _written(column: Column) -> str:
     name, kind = quote(column.name), column.type.lower()
     if kind.startswith("float"):
         # Shown with fewer digits than it has. As a factor, because a sum would lose the sign of a zero.
-        return f"{name} * 1e0"
+        return f"QUOTE({name} * 1e0)"
+    if kind.startswith("double"):
+        # In a statement -0 is a whole number, which has no sign.
+        return f"QUOTE({name})"
     if kind.startswith("bit"):
         return f"{name} + 0"
     if kind.startswith(_NUMBERS):

@@ -45,7 +45,7 @@ def test_every_value_is_written_so_that_nothing_of_it_is_lost():
     }
     sql = select_sql("s", "t", [column(name, kind) for name, kind in kinds.items()])
     assert sql == (
-        "SELECT `f` * 1e0, `b` + 0, QUOTE(`d`), QUOTE(CAST(`t` AS BINARY)), `n`, QUOTE(CAST(`p` AS BINARY))"
+        "SELECT QUOTE(`f` * 1e0), `b` + 0, QUOTE(`d`), QUOTE(CAST(`t` AS BINARY)), `n`, QUOTE(CAST(`p` AS BINARY))"
         " FROM `s`.`t`"
     )
 
