@@ -18,9 +18,8 @@ from ansible_collections.campaign.rollback.plugins.module_utils.database import 
     error_code,
     qualified,
     quote,
-    read_objects,
 )
-from ansible_collections.campaign.rollback.plugins.module_utils.database_events import sleeping, state, with_state
+from ansible_collections.campaign.rollback.plugins.module_utils.database_events import state, with_state
 from ansible_collections.campaign.rollback.plugins.module_utils.database_freeze import busy
 from ansible_collections.campaign.rollback.plugins.module_utils.database_merge import parents_first
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
@@ -206,21 +205,6 @@ def staged_as(definition: Definition, staged: str, live: str, live_one: Definiti
     elif definition.kind == "EVENT" and state(sql).startswith("DISABLE ON"):
         sql = sql if live_one and state(live_one.sql) == state(sql) else with_state(sql, "ENABLE")
     return dataclasses.replace(definition, sql=sql)
-
-
-def put_to_sleep(db: Database, schema: str) -> list[str]:
-    """Disable the enabled events of a staged copy, so that only a swap wakes them; returns their names.
-
-    For copies whose dump was not loaded through ``database_events.asleep``, which leaves no time for one to fire.
-    """
-    found = read_definitions(db, schema, {"events": read_objects(db, [schema])[schema]["events"]})
-    awake = [event for event in found if state(event.sql) == "ENABLE"]
-    sleep = sleeping(db.engine, db.version_number())
-    wanted = [dataclasses.replace(event, sql=with_state(event.sql, sleep)) for event in awake]
-    problems = bring(db, schema, awake, wanted, db.run)
-    if problems:
-        raise RollbackError("Events of a staged copy could not be disabled", found="; ".join(problems), where=schema)
-    return [event.name for event in awake]
 
 
 def changes(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import subprocess
 import threading
 
 import pytest
@@ -13,11 +12,10 @@ from ansible_collections.campaign.rollback.plugins.module_utils.database import 
     error_code,
     read_objects,
 )
-from ansible_collections.campaign.rollback.plugins.module_utils.database_events import asleep, sleeping
+from ansible_collections.campaign.rollback.plugins.module_utils.database_events import sleeping
 from ansible_collections.campaign.rollback.plugins.module_utils.database_load import Expected, load_beside
-from ansible_collections.campaign.rollback.plugins.module_utils.database_objects import put_to_sleep, read_definitions
+from ansible_collections.campaign.rollback.plugins.module_utils.database_objects import read_definitions
 from ansible_collections.campaign.rollback.plugins.module_utils.database_swap import revert, swap
-from ansible_collections.campaign.rollback.plugins.module_utils.dump import client_command
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
 from furniture import ATTIC, LIVE, REQUEST, SHADOW, UNDO, clear, furnish, has_sequences, seen
 from stopping import die, stopped
@@ -519,20 +517,15 @@ def clause(db):
     return sleeping(db.engine, db.version_number())
 
 
-def loaded(server, db, path, rewrite):
-    db.run(f"CREATE DATABASE {SHADOW}")
-    text = subprocess.run(["zstd", "-dc", path], stdout=subprocess.PIPE, check=True).stdout
-    pieces = (text[start : start + 7] for start in range(0, len(text), 7))
-    command = client_command(db.engine, server.arguments, SHADOW)
-    subprocess.run(command, input=b"".join(rewrite(pieces)), check=True)
+def loaded(server, db, path):
+    load_beside(db, server.arguments, path, SHADOW, Expected(), None)
 
 
 def test_events_of_a_copy_never_fire_and_wake_up_live(server, db, dumped, journal):
     db.run("SET GLOBAL event_scheduler=ON")
     recorded = definitions(db, LIVE)
-    loaded(server, db, dumped, lambda blocks: asleep(blocks, clause(db)))
+    loaded(server, db, dumped)
     assert states(db, SHADOW) == {"tick": "asleep", "off": "DISABLED"}
-    assert put_to_sleep(db, SHADOW) == []
     db.run("ALTER EVENT blazz.tick DISABLE")
     swap(db, journal, dataclasses.replace(REQUEST, keep=()))
     assert states(db, LIVE) == {"tick": "ENABLED", "off": "DISABLED"}
@@ -545,25 +538,15 @@ def test_a_plain_dump_acts_in_its_copy_only(server, db, dumped, tmp_path):
     db.run("CREATE TRIGGER blazz.fires BEFORE INSERT ON blazz.ticks FOR EACH ROW SET NEW.id = 1")
     dump = server.dump("blazz", tmp_path / "v2.sql.zst")
     db.run("DROP TRIGGER blazz.fires")
-    load_beside(db, server.arguments, dump, SHADOW, Expected(), None)
+    loaded(server, db, dump)
     assert states(db, SHADOW) == {"tick": "asleep", "off": "DISABLED"}
     triggers = {schema: kinds["triggers"] for schema, kinds in read_objects(db, [LIVE, SHADOW]).items()}
     assert triggers == {LIVE: [], SHADOW: ["fires"]}
 
 
-def test_events_of_any_copy_can_be_put_to_sleep(server, db, dumped, journal):
-    recorded = definitions(db, LIVE)
-    loaded(server, db, dumped, lambda blocks: blocks)
-    assert states(db, SHADOW) == {"tick": "ENABLED", "off": "DISABLED"}
-    assert put_to_sleep(db, SHADOW) == ["tick"]
-    assert states(db, SHADOW) == {"tick": "asleep", "off": "DISABLED"}
-    swap(db, journal, dataclasses.replace(REQUEST, keep=()))
-    assert definitions(db, LIVE) == recorded
-
-
 def test_on_a_replica_events_stay_disabled(server, db, dumped, journal):
     db.run(f"ALTER EVENT blazz.tick {clause(db)}")
-    loaded(server, db, dumped, lambda blocks: asleep(blocks, clause(db)))
+    loaded(server, db, dumped)
     swap(db, journal, dataclasses.replace(REQUEST, keep=()))
     assert states(db, LIVE) == {"tick": "asleep", "off": "DISABLED"}
 

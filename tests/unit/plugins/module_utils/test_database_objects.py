@@ -13,7 +13,6 @@ from ansible_collections.campaign.rollback.plugins.module_utils.database_border 
     returning,
 )
 from ansible_collections.campaign.rollback.plugins.module_utils.database_events import (
-    asleep,
     sleeping,
     state,
     with_state,
@@ -137,32 +136,6 @@ def test_events_wake_up_in_the_state_they_had(kept, staged, live, becomes):
 def test_the_clause_that_puts_an_event_to_sleep_is_the_servers():
     assert sleeping("mariadb", (10, 11, 19)) == sleeping("mysql", (8, 0, 36)) == "DISABLE ON SLAVE"
     assert sleeping("mysql", (8, 4)) == sleeping("mysql", (9, 1)) == "DISABLE ON REPLICA"
-
-
-LINE = "/*!50106 CREATE*/ /*!50117 DEFINER=`r`@`l`*/ /*!50106 EVENT " + EVENT + " */ ;;\n"
-DUMP = (
-    LINE.format("NOT PRESERVE", "ENABLE")
-    + "INSERT INTO `t` VALUES ('/*!50106 CREATE*/ ON COMPLETION PRESERVE ENABLE');\n"
-    + LINE.format("PRESERVE", "DISABLE")
-    + " "
-    + LINE.format("PRESERVE", "ENABLE")
-    + LINE.format("PRESERVE", "ENABLE").rstrip("\n")
-)
-
-
-@given(st.lists(st.integers(0, len(DUMP)), max_size=30))
-def test_a_dump_is_put_to_sleep_wherever_it_is_cut(cuts):
-    text = DUMP.encode()
-    places = [0, *sorted(cuts), len(text)]
-    found = b"".join(asleep((text[start:end] for start, end in zip(places, places[1:])), "DISABLE ON SLAVE"))
-    sleepy = LINE.format("NOT PRESERVE", "DISABLE ON SLAVE") + "".join(DUMP.splitlines(True)[1:4])
-    assert found.decode() == sleepy + LINE.format("PRESERVE", "DISABLE ON SLAVE").rstrip("\n")
-
-
-@given(st.lists(st.binary(max_size=40) | st.sampled_from([b"\n", b"/*!50106 CREATE*/ ", b"\n/*!50"]), max_size=20))
-def test_what_is_no_event_is_not_changed(pieces):
-    text = b"".join(pieces)
-    assert b"".join(asleep(pieces, "X")) == text
 
 
 def key(child, parent, name="fk"):
