@@ -49,8 +49,16 @@ unit: setup ## Unit tests
 	pytest tests/unit
 
 .PHONY: integration
-integration: setup ## Integration tests against a real MariaDB and a real MySQL
-	pytest tests/integration
+integration: setup ## Integration tests against real database servers, MariaDB and MySQL side by side
+	$(MAKE) --jobs=2 --output-sync integration-mariadb integration-mysql
+
+.PHONY: integration-mariadb
+integration-mariadb: setup
+	pytest tests/integration -k mariadb
+
+.PHONY: integration-mysql
+integration-mysql: setup
+	pytest tests/integration -k 'not mariadb'
 
 .PHONY: molecule
 molecule: export DRILL_NAME := molecule
