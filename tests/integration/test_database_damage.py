@@ -54,7 +54,7 @@ def test_every_changed_value_is_found(server, db, change, version):
     db.run("CREATE DATABASE blazz")
     db.run("CREATE TABLE blazz.a (x INT, t TEXT, u TEXT, f FLOAT, b BIT(3), g POINT, s TIMESTAMP NULL) ")
     # Two equal rows, because sums without a carry do not see those.
-    db.run("INSERT INTO blazz.a SELECT 1, '', '#', 0.1, b'101', POINT(1, 2), NULL FROM blazz.seq_1_to_2")
+    db.run("INSERT INTO blazz.a SELECT 1, '', '#', 0.1, b'101', POINT(1, 2), NULL FROM (SELECT 1 UNION ALL SELECT 2) n")
     recorded = verify_copy(db, "blazz", {}).recorded()
     if version == "another":
         recorded["version"] = "another"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pathlib
 import signal
 
 import pytest
@@ -87,8 +88,15 @@ def test_killed_before_some_change(server, db, tmp_path, expected, number, histo
 
 @pytest.mark.parametrize(("number", "history"), SERVER_HISTORIES)
 def test_the_server_killed_before_some_change(server, tmp_path, expected, number, history):
+    def dead():
+        # Nobody has waited for it yet, so it is still listed.
+        stat = pathlib.Path(f"/proc/{server.process.pid}/stat")
+        return stat.read_text().rpartition(") ")[2][0] == "Z"
+
     def kill():
         os.kill(server.process.pid, signal.SIGKILL)
+        while not dead():
+            continue
 
     killed = True
     while killed:
@@ -96,7 +104,9 @@ def test_the_server_killed_before_some_change(server, tmp_path, expected, number
         with server.connect() as db:
             stage = Stage(server, db, str(tmp_path / str(number)))
         for what, then in history:
-            if stopped(server, number, kill, lambda own, stage=stage, what=what: stage.act(what, own)):
+            stopped(server, number, kill, lambda own, stage=stage, what=what: stage.act(what, own))
+            # Killed after the last change it is not missed by whoever was at work.
+            if dead():
                 killed = True
                 server.process.wait()
                 server.start()
