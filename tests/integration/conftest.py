@@ -85,6 +85,9 @@ def _drop_all(connection):
     for (name,) in connection.rows("SELECT SCHEMA_NAME FROM information_schema.SCHEMATA"):
         if name not in ("mysql", "sys", "information_schema", "performance_schema"):
             connection.run(f"DROP DATABASE {quote(name)}")
+    # Those of rehearsals.
+    for (name,) in connection.rows("SELECT User FROM mysql.user WHERE User LIKE 'rollback%' AND Host = '%'"):
+        connection.run(f"DROP USER {quote(name)}@'%'")
     connection.run("SET SESSION foreign_key_checks=1")
 
 

@@ -114,6 +114,7 @@ def test_staged_switched_continued_and_undone(db, target, play):
     assert not existing_schemas(db, [SHADOW])
 
 
+@pytest.mark.only("mariadb", reason="physical backups are MariaDB's")
 def test_a_physical_backup_is_captured_assessed_and_restored(server, db, fill, play, tmp_path):
     fill()
     copies = tmp_path / "copies"
