@@ -25,7 +25,7 @@ Row = TypeVar("Row")
 
 # What is wrong with one row, not with the server: no value, twice the same key, not representable, no parent, a check,
 # of which MariaDB's one for JSON is an error of its own on MySQL (3140).
-ROW_REFUSED = {1048, 1062, 1216, 1264, 1265, 1292, 1364, 1366, 1406, 1452, 1586, 3140, 3819, 4025}
+ROW_REFUSED = frozenset({1048, 1062, 1216, 1264, 1265, 1292, 1364, 1366, 1406, 1452, 1586, 3140, 3819, 4025})
 DUPLICATE = 1062
 NO_PARENT = (1216, 1452)
 _REASONS = {

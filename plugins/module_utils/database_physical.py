@@ -91,7 +91,8 @@ def _program(db: Database) -> str:
     path = shutil.which("mariadb-backup")
     if not path:
         raise RollbackError("mariadb-backup is not installed", next_step="apt-get install mariadb-backup")
-    said = subprocess.run([path, "--version"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True).stdout
+    asked = [path, "--version"]
+    said = subprocess.run(asked, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False).stdout
     release = _MADE_BY.search(said)
     if not release or tuple(int(part) for part in release.groups()) != db.version_number()[:2]:
         raise RollbackError(

@@ -57,7 +57,10 @@ def read(db: Database, connection: list[str], schema: str) -> bytes:
     """The structure of ``schema`` as the server's own dump tool writes it; raises RollbackError if that fails."""
     messages = Messages()
     made = subprocess.run(
-        dump_command(db.engine, connection, schema, *_OPTIONS), stdout=subprocess.PIPE, stderr=messages.file
+        dump_command(db.engine, connection, schema, *_OPTIONS),
+        stdout=subprocess.PIPE,
+        stderr=messages.file,
+        check=False,
     )
     if made.returncode or not is_complete(made.stdout[-512:]):
         raise RollbackError("The dump program failed", found=f"exit {made.returncode}: {messages.text()}")

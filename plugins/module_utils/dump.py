@@ -248,23 +248,22 @@ class Dump:
             digest.update(block)
         return digest.hexdigest()
 
-    @contextlib.contextmanager
-    def stream(self) -> Iterator[IO[bytes]]:
+    def stream(self) -> contextlib.AbstractContextManager[IO[bytes]]:
         """The SQL text, to be read to its end; raises RollbackError then if it does not decompress completely."""
         self._file.seek(0)
         if self.kind == "plain":
-            yield self._file
-        elif self.kind == "gzip":
-            try:
-                with gzip.GzipFile(fileobj=self._file) as unpacked:
-                    yield unpacked  # type: ignore[misc]
-            except (OSError, EOFError, zlib.error) as error:
-                raise RollbackError(
-                    "The dump is damaged: it does not decompress", found=f"{self.path} ({error})"
-                ) from error
-        else:
-            with unzstd(self._file, self.path) as unpacked:
-                yield unpacked
+            return contextlib.nullcontext(self._file)
+        return unzstd(self._file, self.path) if self.kind == "zstd" else self._gunzipped()
+
+    @contextlib.contextmanager
+    def _gunzipped(self) -> Iterator[IO[bytes]]:
+        try:
+            with gzip.GzipFile(fileobj=self._file) as unpacked:
+                yield unpacked  # type: ignore[misc]
+        except (OSError, EOFError, zlib.error) as error:
+            raise RollbackError(
+                "The dump is damaged: it does not decompress", found=f"{self.path} ({error})"
+            ) from error
 
     def verify(self, sha256: str | None = None) -> int:
         """Prove the file whole and harmless; returns its uncompressed bytes.
@@ -353,7 +352,12 @@ def run_client(command: list[str], text: bytes, where: str) -> None:
     """Give ``text``, a part of the dump ``where`` that is small, to the client ``command``; raises as a load does."""
     messages = Messages()
     code = subprocess.run(
-        command, input=text, stdout=subprocess.DEVNULL, stderr=messages.file, preexec_fn=end_with_parent
+        command,
+        input=text,
+        stdout=subprocess.DEVNULL,
+        stderr=messages.file,
+        preexec_fn=end_with_parent,
+        check=False,
     ).returncode
     if code:
         raise _refused(messages, where)
