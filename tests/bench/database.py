@@ -18,7 +18,7 @@ from losses import damages
 from place import Place, prepared
 from rows import compared, differ, merged
 from servers import ROOT
-from staging import backups, drop, first_backups, loaded, outages, plain_load, rollback, staged
+from staging import backups, drop, first_backups, loaded, outages, physical_limit, plain_load, rollback, staged
 from swapping import create_triggers, under_load
 
 #: Free disk that is needed, as a multiple of the data: copies, backups, a dump, and binary logs; for other sizes less.
@@ -59,10 +59,11 @@ def measure(place: Place, figures: Figures, rounds: int) -> None:
 
     for number in range(rounds):
         say(f"backups and strategies, round {number + 1} of {rounds}")
-        limit = backups(place, figures, physical)
-        plain = figures.take("mariadb < dump.sql over live tables", plain_load(place, physical), limit=limit)
+        backups(place, figures, physical)
+        plain = figures.take("mariadb < dump.sql over live tables", plain_load(place, physical))
         for kind, own in made.items():
-            stage = functools.partial(staged, place, figures, kind, own, limit, plain)
+            limit = physical_limit(place, figures, physical.path)
+            stage = functools.partial(staged, place, figures, kind, own, plain, limit)
             restored = rollback(place, figures, kind, stage)
             if kind == "physical":
                 restored = rollback(place, figures, "standby", functools.partial(str, restored))

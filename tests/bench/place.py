@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import mmap
 import os
 import pathlib
 import tempfile
@@ -62,11 +63,14 @@ class Place:
         return Journal(f"20261121T{self.next():06d}Z", str(self.work / "state"))
 
     def settle(self) -> None:
-        """Let the disk come to rest, or a measurement would pay for the one before."""
+        """Let disk and memory come to rest, or a measurement would pay for the one before."""
         with self.server.connect() as db:
             db.run("RESET MASTER")
             checkpoint(db)
         os.sync()
+        # A virtual machine gets its memory from the host at first use, which can take longer than what is measured.
+        size = min(int(2e9 * self.gb), os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES") // 2)
+        mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE).close()
 
     def load(self, src: str, schema: str, expected=None, files=None):
         with self.server.connect(lock_wait_s=30) as db:
