@@ -80,21 +80,9 @@ options:
     default: 60
 extends_documentation_fragment:
   - campaign.rollback.database
-attributes:
-  check_mode:
-    description: Reads only.
-    support: full
-  diff_mode:
-    description: There is nothing to show.
-    support: none
-  idempotent:
-    description: Reads only.
-    support: full
-  platform:
-    description: Runs on the database host.
-    support: full
-    platforms: posix
-author: campaign.rollback engineers (@campaign-rollback)
+  - campaign.rollback.reads_only
+author:
+  - campaign.rollback engineers (@campaign)
 """
 
 EXAMPLES = r"""

@@ -110,7 +110,8 @@ attributes:
     description: Runs on the database host.
     support: full
     platforms: posix
-author: campaign.rollback engineers (@campaign-rollback)
+author:
+  - campaign.rollback engineers (@campaign)
 """
 
 EXAMPLES = r"""

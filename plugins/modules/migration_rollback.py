@@ -107,7 +107,8 @@ attributes:
     description: Linux with C(runuser) and C(timeout).
     platforms: posix
     support: full
-author: campaign.rollback engineers (@campaign-rollback)
+author:
+  - campaign.rollback engineers (@campaign)
 """
 
 EXAMPLES = r"""

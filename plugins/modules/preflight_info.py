@@ -10,6 +10,8 @@ description:
   - Looks at room, rights, programs, Python modules and the clock, and reports all problems at once.
   - Never fails because of a problem, so that those of every host can be shown together.
 version_added: 0.1.0
+extends_documentation_fragment:
+  - campaign.rollback.reads_only
 options:
   paths:
     description:
@@ -54,20 +56,6 @@ options:
     description: Seconds that the host's clock may be off. What sending the task takes counts as well.
     type: float
     default: 30
-attributes:
-  check_mode:
-    description: Reads only.
-    support: full
-  diff_mode:
-    description: Reads only.
-    support: none
-  idempotent:
-    description: Reads only.
-    support: full
-  platform:
-    description: Linux.
-    platforms: posix
-    support: full
 author:
   - campaign.rollback engineers (@campaign)
 """

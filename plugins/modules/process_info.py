@@ -9,26 +9,14 @@ short_description: Count processes by name, with memory and processor time
 description:
   - Reads C(/proc) once and sums up the processes of each name.
 version_added: 0.1.0
+extends_documentation_fragment:
+  - campaign.rollback.reads_only
 options:
   names:
     description: Beginnings of command names as the kernel has them, such as V(nginx) and V(php-fpm).
     type: list
     elements: str
     required: true
-attributes:
-  check_mode:
-    description: Reads only.
-    support: full
-  diff_mode:
-    description: Reads only.
-    support: none
-  idempotent:
-    description: Reads only.
-    support: full
-  platform:
-    description: Linux.
-    platforms: posix
-    support: full
 author:
   - campaign.rollback engineers (@campaign)
 """

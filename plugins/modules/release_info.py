@@ -9,6 +9,8 @@ short_description: Tell which release is live and whether another one can be
 description:
   - Reads the live release of the application from the host's layout, and looks for a release of a commit.
 version_added: 0.1.0
+extends_documentation_fragment:
+  - campaign.rollback.reads_only
 options:
   path:
     description: Root of the application on this host.
@@ -35,20 +37,6 @@ options:
     description: Release to prefer if several have the commit.
     type: str
     default: ""
-attributes:
-  check_mode:
-    description: Reads only.
-    support: full
-  diff_mode:
-    description: Reads only.
-    support: none
-  idempotent:
-    description: Reads only.
-    support: full
-  platform:
-    description: Any POSIX host with git.
-    platforms: posix
-    support: full
 author:
   - campaign.rollback engineers (@campaign)
 """

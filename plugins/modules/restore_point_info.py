@@ -11,6 +11,8 @@ description:
   - A date that no restore point answers to is looked up among the plain dumps that operators keep, and a restore point
     is assembled from the dump and O(commit).
 version_added: 0.1.0
+extends_documentation_fragment:
+  - campaign.rollback.reads_only
 options:
   target:
     description: Restore point id such as V(20261121T174500Z), date such as V(20261121), or V(latest).
@@ -32,20 +34,6 @@ options:
     description: Directory that keeps journals and restore points on this host.
     type: path
     default: /var/lib/rollback
-attributes:
-  check_mode:
-    description: Reads only.
-    support: full
-  diff_mode:
-    description: Reads only.
-    support: none
-  idempotent:
-    description: Reads only.
-    support: full
-  platform:
-    description: Any POSIX host.
-    platforms: posix
-    support: full
 author:
   - campaign.rollback engineers (@campaign)
 """

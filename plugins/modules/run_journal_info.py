@@ -9,6 +9,8 @@ short_description: Read what a run changed on this host
 description:
   - Lists the changes that a run announced in its journal on this host, each with the state it is in.
 version_added: 0.1.0
+extends_documentation_fragment:
+  - campaign.rollback.reads_only
 options:
   run_id:
     description: Run whose journal is read.
@@ -18,20 +20,6 @@ options:
     description: Directory that keeps journals and restore points on this host.
     type: path
     default: /var/lib/rollback
-attributes:
-  check_mode:
-    description: Reads only.
-    support: full
-  diff_mode:
-    description: Reads only.
-    support: none
-  idempotent:
-    description: Reads only.
-    support: full
-  platform:
-    description: Any POSIX host.
-    platforms: posix
-    support: full
 author:
   - campaign.rollback engineers (@campaign)
 """

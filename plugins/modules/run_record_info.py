@@ -11,6 +11,8 @@ description:
   - Fails if what is asked for cannot be built on the runs on record, such as a rollback while an earlier one
     stopped half way.
 version_added: 0.1.0
+extends_documentation_fragment:
+  - campaign.rollback.reads_only
 options:
   purpose:
     description:
@@ -40,20 +42,6 @@ options:
     description: Directory that keeps journals and restore points on this host.
     type: path
     default: /var/lib/rollback
-attributes:
-  check_mode:
-    description: Reads only.
-    support: full
-  diff_mode:
-    description: Reads only.
-    support: none
-  idempotent:
-    description: Reads only.
-    support: full
-  platform:
-    description: Any POSIX host.
-    platforms: posix
-    support: full
 author:
   - campaign.rollback engineers (@campaign)
 """

@@ -10,6 +10,8 @@ description:
   - Asks systemd once for all units, and the kernel for the directory that each main process runs in.
   - A worker that was not restarted still runs in the directory of the old release, whatever the link says.
 version_added: 0.1.0
+extends_documentation_fragment:
+  - campaign.rollback.reads_only
 options:
   units:
     description: systemd units.
@@ -20,20 +22,6 @@ options:
     description: Link to the live release.
     type: path
     default: /srv/campaign/current
-attributes:
-  check_mode:
-    description: Reads only.
-    support: full
-  diff_mode:
-    description: Reads only.
-    support: none
-  idempotent:
-    description: Reads only.
-    support: full
-  platform:
-    description: Linux with systemd.
-    platforms: posix
-    support: full
 author:
   - campaign.rollback engineers (@campaign)
 """
