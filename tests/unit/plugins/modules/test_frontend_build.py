@@ -240,7 +240,7 @@ def test_caches_are_emptied_units_reloaded_and_answers_counted(arguments, run_mo
 
 
 def test_a_stale_holder_changes_nothing(arguments, run_module, state_dir, untouched):
-    run_module("run_fence", {"fencing": 7, "state_dir": state_dir})
+    run_module("run_join", {"fencing": 7, "state_dir": state_dir})
     for state in ("kept", "staged"):
         with untouched():
             failed = run_module("frontend_build", {**arguments, "fencing": 6, "state": state, "commit": V1}, fails=True)
