@@ -9,9 +9,9 @@ name: run_failures
 short_description: What failed so far on the planned hosts of a run
 version_added: 0.1.0
 description:
-  - Collects what each of the planned hosts recorded, and names those that did not enter the phase.
-  - An unreachable host runs neither rescue nor always, so only its missing mark tells.
-positional: hostvars, phase
+  - Collects what each of the planned hosts recorded, and names those that are not there any more.
+  - An unreachable host runs neither rescue nor always, so only its absence tells.
+positional: hostvars, present, phase
 options:
   _input:
     description: Names of the planned hosts.
@@ -22,8 +22,13 @@ options:
     description: The magic variable of the same name.
     type: dict
     required: true
+  present:
+    description: Hosts that are left in the play, as C(ansible_play_hosts) says.
+    type: list
+    elements: str
+    required: true
   phase:
-    description: Phase that every host that still takes part has entered.
+    description: Name of the phase that begins.
     type: str
     required: true
 """
@@ -31,7 +36,7 @@ options:
 EXAMPLES = r"""
 - name: Stop before the switch if anything failed
   ansible.builtin.set_fact:
-    run_go: "{{ groups.rollback_targets | campaign.rollback.run_failures(hostvars, 'stage') | length == 0 }}"
+    run_go: "{{ groups.rollback_targets | campaign.rollback.run_failures(hostvars, ansible_play_hosts, 'stage') | length == 0 }}"
 """
 
 RETURN = r"""
@@ -42,22 +47,17 @@ _value:
 """
 
 
-def run_failures(planned, hostvars, phase):
-    """What the planned hosts recorded as failed, and those of them that did not enter the phase."""
+def run_failures(planned, hostvars, present, phase):
+    """What the planned hosts recorded as failed, and those of them that are not ``present`` any more."""
     found = []
     for host in planned:
-        facts = hostvars[host]
-        if facts.get("run_failure"):
-            found.append({"host": host, **facts["run_failure"]})
-        elif facts.get("run_phase") != phase:
+        failure = hostvars[host].get("run_failure")
+        if failure:
+            found.append({"host": host, **failure})
+        elif host not in present:
             reason = "it did not answer, or failed above"
             found.append({"host": host, "phase": phase, "task": "connect", "error": reason})
     return found
-
-
-def run_absent(planned, hostvars, phase):
-    """The planned hosts that did not enter the phase."""
-    return [host for host in planned if hostvars[host].get("run_phase") != phase]
 
 
 def run_components_of(components, groups_of, group_names):
@@ -290,7 +290,6 @@ class FilterModule:
     def filters(self):
         """Name to function."""
         return {
-            "run_absent": run_absent,
             "run_causes": run_causes,
             "run_chain": run_chain,
             "run_checks": run_checks,

@@ -7,7 +7,7 @@ import fcntl
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 
 def fsync_directory(path: str) -> None:
@@ -106,8 +106,11 @@ def sha256_file(path: str) -> str:
     return digest.hexdigest()
 
 
-def tree_digest(root: str) -> str:
-    """Hex SHA-256 over relative names, link targets and contents below ``root``; owners and times do not count."""
+def tree_digest(root: str, without: Container[str] = ()) -> str:
+    """Hex SHA-256 over relative names, link targets and contents below ``root``; owners and times do not count.
+
+    Names in ``without``, relative to ``root``, do not count either.
+    """
     digest = hashlib.sha256()
     for directory, names, files in os.walk(root):
         names.sort()
@@ -116,6 +119,8 @@ def tree_digest(root: str) -> str:
         for name in sorted(files + links):
             path = os.path.join(directory, name)
             relative = os.path.relpath(path, root)
+            if relative in without:
+                continue
             content = "-> " + os.readlink(path) if os.path.islink(path) else sha256_file(path)
             digest.update(f"{relative}\0{content}\n".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()

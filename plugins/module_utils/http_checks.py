@@ -12,7 +12,11 @@ from ansible_collections.campaign.rollback.plugins.module_utils.errors import Ro
 
 @dataclasses.dataclass
 class Check:
-    """One declared check. ``status`` lists the accepted codes; ``json`` maps dotted paths to wanted values."""
+    """One declared check. ``status`` lists the accepted codes; ``json`` maps dotted paths to wanted values.
+
+    ``held`` is a path that is held back on purpose: it has to answer 503 and say when to come again, to anybody who has
+    not the secret that passes.
+    """
 
     name: str
     path: str
@@ -26,6 +30,7 @@ class Check:
     max_s: float = 10.0
     rollback_only: bool = False
     baseline: bool = False
+    held: bool = False
 
     @property
     def reads_only(self) -> bool:
@@ -60,7 +65,7 @@ def typed(item: dict[str, Any], secrets: dict[str, str]) -> dict[str, Any]:
     """Values of one declared check; single values where a list belongs, and numbers as text, are meant as they look."""
     values = {key: value for key, value in item.items() if key != "token"}
     values["method"] = str(values.get("method", "GET")).upper()
-    values["status"] = [int(status) for status in many(values.get("status", 200))]
+    values["status"] = [int(status) for status in many(values.get("status", 503 if values.get("held") else 200))]
     for key in ("contains", "absent"):
         values[key] = [str(text) for text in many(values.get(key, []))]
     values["headers"] = {**values.get("headers", {}), **(secrets if item.get("token") else {})}
@@ -86,10 +91,12 @@ def lookup(document: Any, dotted: str) -> Any:
     return document
 
 
-def judge(check: Check, status: int, text: str, seconds: float) -> str:
+def judge(check: Check, status: int, text: str, seconds: float, retry_after: str = "") -> str:
     """Why an answer fails its check; empty if it passes. The answer's text is never repeated."""
     if status not in check.status:
         return f"status {status}, wanted {' or '.join(map(str, check.status))}"
+    if check.held and not retry_after:
+        return "it does not say when to come again (Retry-After)"
     if seconds > check.max_s:
         return f"took {seconds:.2f} s, at most {check.max_s:g} s allowed"
     for wanted in check.contains:

@@ -8,8 +8,8 @@ import os
 import subprocess
 from typing import Any
 
+from ansible_collections.campaign.rollback.plugins.module_utils.builds import build_digest
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
-from ansible_collections.campaign.rollback.plugins.module_utils.files import tree_digest
 
 
 @dataclasses.dataclass
@@ -48,8 +48,7 @@ def read(path: str, build_path: str) -> Release:
     if not commit:
         raise RollbackError("A release does not say which commit it is", found="no REVISION file", where=path)
     details = details_of(path)
-    build = os.path.join(path, build_path)
-    digest = tree_digest(build) if os.path.isdir(build) else ""
+    digest = build_digest(os.path.join(path, build_path))
     return Release(os.path.basename(path), path, commit, str(details.get("version", "")), digest)
 
 

@@ -15,7 +15,11 @@ import re
 from typing import Any
 
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
-from ansible_collections.campaign.rollback.plugins.module_utils.files import make_private_directory, write_atomically
+from ansible_collections.campaign.rollback.plugins.module_utils.files import (
+    make_private_directory,
+    sha256_file,
+    write_atomically,
+)
 
 SCHEMA = 1
 ID = re.compile(r"[0-9]{8}T[0-9]{6}Z\Z")
@@ -180,3 +184,19 @@ def assemble(date: str, environment: str, taken_by: str, commit: str, backup: di
         "baseline": {},
         "known_good": False,
     }
+
+
+def meant(store: Store, target: str, commit: str, environment: str, backup_dir: str) -> dict[str, Any]:
+    """Manifest of what ``target`` means: a restore point, or the plain dump of a date together with ``commit``."""
+    if not DATE.match(target) or any(point_id.startswith(target) for point_id in store.ids()):
+        return store.resolve(target)
+    backup = find_backup(backup_dir, target)
+    if not commit:
+        raise RollbackError(
+            "A plain dump does not say which commit it belongs to",
+            found=backup,
+            where="rollback_commit",
+            next_step="run again with -e rollback_commit=<commit> (git log --oneline)",
+        )
+    files = {"path": backup, "bytes": os.path.getsize(backup), "sha256": sha256_file(backup)}
+    return assemble(target, environment, "operator", commit, files)

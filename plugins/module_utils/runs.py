@@ -199,3 +199,30 @@ def resumable(records: list[dict[str, Any]]) -> dict[str, Any]:
         return newest
     found = f"the newest, {newest['id']}, is {newest.get('state')}" if newest else "no run on record"
     raise RollbackError("No run was interrupted", found=found, next_step=SHOW)
+
+
+def pick(
+    records: list[dict[str, Any]], purpose: str, run: str = "latest", restore_point: str = "", level: str = ""
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The run that is meant and the one that goes on, each empty if there is none.
+
+    ``purpose`` is one of ``rollback``, ``undo``, ``resume``, ``validation``, ``deployment`` and ``recovery``; anything
+    else picks nothing. Raises RollbackError if what is asked for cannot be built on the runs on record.
+    """
+    if purpose == "undo":
+        records = switches(records, run)
+        chosen = choose(records, run)
+        return chosen, interrupted_undo(records, chosen["id"])
+    records = switches(records)
+    if purpose == "rollback":
+        return {}, interrupted_rollback(records, restore_point, level)
+    if purpose == "deployment":
+        refuse_half_way(records)
+    if purpose == "recovery":
+        refuse_half_way(records)
+        return attic_of(records, run), {}
+    if purpose == "resume":
+        continued = resumable(records)
+        reverts = continued.get("reverts")
+        return next((record for record in records if record["id"] == reverts), {}), continued
+    return in_force(records) if purpose == "validation" else {}, {}

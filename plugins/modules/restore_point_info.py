@@ -57,30 +57,9 @@ present:
   elements: str
 """
 
-import os
-
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
-from ansible_collections.campaign.rollback.plugins.module_utils.files import sha256_file
-from ansible_collections.campaign.rollback.plugins.module_utils.restore_points import DATE, Store, assemble, find_backup
-
-
-def resolve(params):
-    """Manifest for the module's parameters."""
-    store = Store(params["state_dir"])
-    target = params["target"]
-    if not DATE.match(target) or any(point_id.startswith(target) for point_id in store.ids()):
-        return store.resolve(target)
-    backup = find_backup(params["backup_dir"], target)
-    if not params["commit"]:
-        raise RollbackError(
-            "A plain dump does not say which commit it belongs to",
-            found=backup,
-            where="rollback_commit",
-            next_step="run again with -e rollback_commit=<commit> (git log --oneline)",
-        )
-    files = {"path": backup, "bytes": os.path.getsize(backup), "sha256": sha256_file(backup)}
-    return assemble(target, params["environment"], "operator", params["commit"], files)
+from ansible_collections.campaign.rollback.plugins.module_utils.restore_points import Store, meant
 
 
 def main() -> None:
@@ -95,10 +74,12 @@ def main() -> None:
         supports_check_mode=True,
     )
     try:
-        manifest = resolve(module.params)
+        params = module.params
+        store = Store(params["state_dir"])
+        manifest = meant(store, params["target"], params["commit"], params["environment"], params["backup_dir"])
     except RollbackError as error:
         module.fail_json(msg=str(error))
-    module.exit_json(changed=False, manifest=manifest, present=Store(module.params["state_dir"]).ids())
+    module.exit_json(changed=False, manifest=manifest, present=store.ids())
 
 
 if __name__ == "__main__":

@@ -71,39 +71,7 @@ continued:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
-from ansible_collections.campaign.rollback.plugins.module_utils.runs import (
-    attic_of,
-    choose,
-    in_force,
-    interrupted_rollback,
-    interrupted_undo,
-    read_all,
-    refuse_half_way,
-    resumable,
-    switches,
-)
-
-
-def pick(params, records):
-    """The run that is meant, and the one that goes on."""
-    purpose = params["purpose"]
-    if purpose == "undo":
-        records = switches(records, params["run"])
-        chosen = choose(records, params["run"])
-        return chosen, interrupted_undo(records, chosen["id"])
-    records = switches(records)
-    if purpose == "rollback":
-        return {}, interrupted_rollback(records, params["restore_point"], params["level"])
-    if purpose == "deployment":
-        refuse_half_way(records)
-    if purpose == "recovery":
-        refuse_half_way(records)
-        return attic_of(records, params["run"]), {}
-    if purpose == "resume":
-        continued = resumable(records)
-        reverts = continued.get("reverts")
-        return next((record for record in records if record["id"] == reverts), {}), continued
-    return in_force(records) if purpose == "validation" else {}, {}
+from ansible_collections.campaign.rollback.plugins.module_utils.runs import pick, read_all
 
 
 def main() -> None:
@@ -123,7 +91,8 @@ def main() -> None:
     )
     try:
         records = read_all(module.params["state_dir"])
-        chosen, continued = pick(module.params, records)
+        params = module.params
+        chosen, continued = pick(records, params["purpose"], params["run"], params["restore_point"], params["level"])
     except RollbackError as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=False, records=records, chosen=chosen, continued=continued)

@@ -20,8 +20,8 @@ options:
     description:
       - Checks with C(name) and C(path), and optionally C(method), C(headers), C(body) (sent as JSON), C(status) (one or
         a list), C(contains), C(absent), C(json) (dotted path to wanted value), C(max_s), C(token) (send
-        O(secret_headers)), C(rollback_only) (checked only after a rollback) and C(baseline) (its time belongs to the
-        baseline).
+        O(secret_headers)), C(rollback_only) (checked only after a rollback), C(baseline) (its time belongs to the
+        baseline) and C(held) (held back on purpose: has to answer 503 with C(Retry-After), asked without O(headers)).
     type: list
     elements: dict
     required: true
@@ -110,15 +110,17 @@ except ImportError:
     HTTPX_ERROR = traceback.format_exc()
 
 
-def ask(client, url, check):
-    """Send one check; returns why it failed and the seconds it took."""
+def ask(client, url, check, headers):
+    """Send one check; returns why it failed and the seconds it took. What is held back is asked for as users do."""
     began = time.monotonic()
+    sent = check.headers if check.held else {**headers, **check.headers}
     try:
-        answer = client.request(check.method, url + check.path, headers=check.headers, json=check.body)
+        answer = client.request(check.method, url + check.path, headers=sent, json=check.body)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         return f"no answer: {type(error).__name__}", time.monotonic() - began
     seconds = time.monotonic() - began
-    return http_checks.judge(check, answer.status_code, answer.text, seconds), seconds
+    told = answer.headers.get("Retry-After", "")
+    return http_checks.judge(check, answer.status_code, answer.text, seconds, told), seconds
 
 
 def main() -> None:
@@ -146,9 +148,7 @@ def main() -> None:
         for check in checks
         if (params["after_rollback"] or not check.rollback_only) and (check.reads_only or not module.check_mode)
     ]
-    client = httpx.Client(
-        headers=params["headers"], timeout=params["timeout_s"], follow_redirects=False, trust_env=False
-    )
+    client = httpx.Client(timeout=params["timeout_s"], follow_redirects=False, trust_env=False)
     rounds = [
         (target, url, check)
         for target, url in params["urls"].items()
@@ -156,7 +156,7 @@ def main() -> None:
         for _sample in range(params["samples"] if check.baseline else 1)
     ]
     with client, concurrent.futures.ThreadPoolExecutor(max_workers=4) as pool:
-        answers = list(pool.map(lambda item: ask(client, item[1], item[2]), rounds))
+        answers = list(pool.map(lambda item: ask(client, item[1], item[2], params["headers"]), rounds))
     results, times = {}, {}
     for (target, _url, check), (detail, seconds) in zip(rounds, answers):
         entry = results.setdefault(

@@ -37,7 +37,7 @@ def included(tasks):
         for key in ("ansible.builtin.include_tasks", "ansible.builtin.import_tasks"):
             if key in task:
                 target = task[key]["file"] if isinstance(task[key], dict) else task[key]
-                yield target.removesuffix(".yml")
+                yield from re.findall(r"(\w+)\.yml", target)
 
 
 def called():

@@ -28,6 +28,8 @@ DATABASE = {"schema": "blazz", "login_unix_socket": "{tmp}/no.sock"}
 MIGRATION = {"name": "2025_x", "path": "{tmp}/2025_x.php", "batch": 1}
 REHEARSAL = {"schema": "blazz__verify_x", "account": "rollback_x", "password": "x", "batch": 1}
 
+FRONTEND = {"path": "{tmp}", "repository": "{tmp}/repo.git", "builds": "{tmp}/builds"}
+
 #: For each module the arguments with which it has something to change, in each of its states that changes.
 CASES = {
     "artisan": [{"path": "{tmp}", "user": USER, "commands": ["config:cache"], "environment": "{tmp}/copy.env"}],
@@ -50,6 +52,12 @@ CASES = {
         {"path": "{tmp}/live.env", "copy": "{tmp}/new/copy.env", "state": "captured"},
         {"path": "{tmp}/live.env", "copy": "{tmp}/copy.env", "state": "restored"},
         {"path": "{tmp}/live.env", "state": "reverted"},
+    ],
+    "frontend_build": [
+        {**FRONTEND, "state": "kept"},
+        {**FRONTEND, "state": "staged", "commit": "1"},
+        {**FRONTEND, "state": "switched"},
+        {**FRONTEND, "state": "reverted"},
     ],
     "gate": [{"flag": "{tmp}/gate/closed", "state": "closed"}, {"flag": "{tmp}/shut/closed", "state": "open"}],
     "migration_protection": [
@@ -123,8 +131,21 @@ def filled(value, tmp_path):
 @pytest.fixture
 def host(tmp_path, state_dir):
     """A host with something of each kind, changed by a run, and then held by lease number 5."""
-    for name in ("releases/v1", "releases/v2", "gate", "shut", "sessions/sales", "sessions/broken", "copies/broken"):
-        (tmp_path / name).mkdir(parents=True)
+    for name in (
+        "releases/v1",
+        "releases/v2",
+        "gate",
+        "shut",
+        "sessions/sales",
+        "sessions/broken",
+        "copies/broken",
+        "releases/v2/public/build",
+    ):
+        (tmp_path / name).mkdir(parents=True, exist_ok=True)
+    (tmp_path / "releases" / "v2" / "REVISION").write_text("2\n")
+    for name in (RUN_ID, "1"):
+        (tmp_path / "builds" / name).mkdir(parents=True)
+        (tmp_path / "builds" / name / "manifest.json").write_text("{}")
     (tmp_path / "current").symlink_to("releases/v2")
     (tmp_path / "shut" / "closed").write_text(f"{RUN_ID}\n")
     (tmp_path / "live.env").write_text("APP_ENV=new\n")

@@ -1,4 +1,4 @@
-"""run_lease and run_fence for real: check mode tells what real mode then does, and a refusal names the holder."""
+"""run_lease and run_join for real: check mode tells what real mode then does, and a refusal names the holder."""
 
 from __future__ import annotations
 
@@ -201,11 +201,11 @@ def test_a_lease_that_cannot_be_read_is_never_taken_for_none(refused, state_dir,
 
 @pytest.fixture
 def fence(run_module, state_dir):
-    """Run run_fence on the state directory of the test."""
+    """Run run_join on the state directory of the test."""
 
     def run(number, check=False, fails=False, **arguments):
         given = {"fencing": number, "state_dir": state_dir, **arguments}
-        return run_module("run_fence", given, check=check, fails=fails)
+        return run_module("run_join", given, check=check, fails=fails)
 
     return run
 
@@ -230,7 +230,7 @@ def test_announcing_it_again_changes_nothing(fence, untouched):
 
 
 @pytest.mark.parametrize("check", [True, False])
-@pytest.mark.parametrize("number", [4, 0])
+@pytest.mark.parametrize("number", [4, 1])
 def test_a_stale_number_is_refused_in_both_modes(fence, state_dir, untouched, check, number):
     fence(5)
     with untouched():

@@ -1,4 +1,4 @@
-"""preflight_info reports everything that stands against a rollback at once, and touches nothing."""
+"""run_join reports everything that stands against a rollback at once, and touches nothing."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_all_problems_are_told_at_once_and_nothing_is_touched(run_module, untouc
     }
     for check in (True, False):
         with untouched():
-            result = run_module("preflight_info", arguments, check=check)
+            result = run_module("run_join", arguments, check=check)
         assert result["changed"] is False
         assert len(result["problems"]) == 5
         for part in ("room", "inodes", "no no-such-program", "no_such_module: ModuleNotFoundError", "+3600"):
@@ -65,10 +65,10 @@ def test_a_good_host_has_no_problem(run_module, tmp_path):
         "controller_time": time.time(),
         "max_skew_s": 3600,
     }
-    result = run_module("preflight_info", arguments)
+    result = run_module("run_join", arguments)
     assert result["problems"] == []
     assert result["paths"][str(tmp_path)]["free_bytes"] > 0
-    nothing = run_module("preflight_info", {})
+    nothing = run_module("run_join", {})
     assert (nothing["problems"], nothing["paths"], nothing["clock_offset_s"]) == ([], {}, None)
 
 
@@ -78,7 +78,7 @@ def test_a_missing_path_is_judged_by_its_nearest_parent(run_module, tmp_path):
     (tmp_path / "dangling").symlink_to("elsewhere/not/yet")
     for name in ("elsewhere/x/y", "link/x", "dangling", "dangling/x"):
         path = str(tmp_path / name)
-        result = run_module("preflight_info", {"paths": [{"path": path, "free_bytes": 1, "free_inodes": 0}]})
+        result = run_module("run_join", {"paths": [{"path": path, "free_bytes": 1, "free_inodes": 0}]})
         assert result["problems"] == []
         assert result["paths"][path]["existing"] == str(tmp_path / "elsewhere")
 

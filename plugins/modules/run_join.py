@@ -4,15 +4,28 @@
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: preflight_info
-short_description: Tell everything on a host that stands against a rollback
+module: run_join
+short_description: Let a host take part in a run, and tell everything on it that stands against that
 description:
+  - Announces the holder of the lease. From then on every change of an earlier holder is refused on this host; a change
+    under way, such as one that a killed run left running, is waited for.
   - Looks at room, rights, programs, Python modules and the clock, and reports all problems at once.
   - Never fails because of a problem, so that those of every host can be shown together.
 version_added: 0.1.0
 extends_documentation_fragment:
-  - campaign.rollback.reads_only
 options:
+  fencing:
+    description: Number of the lease, from M(campaign.rollback.run_lease). 0 announces nothing.
+    type: int
+    default: 0
+  wait_s:
+    description: Seconds to wait for a change under way, at most.
+    type: float
+    default: 60
+  state_dir:
+    description: Directory that keeps the number on this host.
+    type: path
+    default: /var/lib/rollback
   paths:
     description:
       - Where the run will write. A path that does not exist is judged by its nearest parent that does.
@@ -56,13 +69,28 @@ options:
     description: Seconds that the host's clock may be off. What sending the task takes counts as well.
     type: float
     default: 30
+attributes:
+  check_mode:
+    description: Says whether the number would change; refuses an older one.
+    support: full
+  diff_mode:
+    description: Shows the number before and after.
+    support: full
+  idempotent:
+    description: A number that was announced already changes nothing.
+    support: full
+  platform:
+    description: Linux.
+    platforms: posix
+    support: full
 author:
   - campaign.rollback engineers (@campaign)
 """
 
 EXAMPLES = r"""
-- name: See what stands against loading a backup here
-  campaign.rollback.preflight_info:
+- name: Refuse changes of earlier holders, and see what stands against loading a backup here
+  campaign.rollback.run_join:
+    fencing: 17
     paths:
       - path: /var/lib/rollback
         free_bytes: 1073741824
@@ -72,6 +100,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+number:
+  description: Number that was announced here before, 0 if none is announced now.
+  returned: success
+  type: int
 problems:
   description: What stands against a rollback, a sentence each; empty if nothing does.
   returned: success
@@ -96,7 +128,8 @@ paths:
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.campaign.rollback.plugins.module_utils import preflight
+from ansible_collections.campaign.rollback.plugins.module_utils import fences, preflight
+from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
 
 PATH = {
     "path": {"type": "path", "required": True},
@@ -106,10 +139,24 @@ PATH = {
 }
 
 
+def announce(params, check):
+    """Make the number that of this host; returns the one before."""
+    if not params["fencing"]:
+        return 0
+    before = fences.number(params["state_dir"])
+    fences.refuse_stale(before, params["fencing"])
+    if not check:
+        fences.announce(params["state_dir"], params["fencing"], params["wait_s"])
+    return before
+
+
 def main() -> None:
     now = time.time()
     module = AnsibleModule(
         argument_spec={
+            "fencing": {"type": "int", "default": 0},
+            "wait_s": {"type": "float", "default": 60},
+            "state_dir": {"type": "path", "default": "/var/lib/rollback"},
             "paths": {"type": "list", "elements": "dict", "default": [], "options": PATH},
             "binaries": {"type": "list", "elements": "str", "default": []},
             "python_modules": {"type": "list", "elements": "str", "default": []},
@@ -119,13 +166,25 @@ def main() -> None:
         supports_check_mode=True,
     )
     params = module.params
+    try:
+        before = announce(params, module.check_mode)
+    except RollbackError as error:
+        module.fail_json(msg=str(error))
+    after = max(before, params["fencing"])
     paths, problems = preflight.look_at_paths(preflight.Need(**need) for need in params["paths"])
     problems += preflight.binary_problems(params["binaries"])
     problems += preflight.python_problems(params["python_modules"])
     offset = None if params["controller_time"] is None else round(now - params["controller_time"], 3)
     if offset is not None:
         problems += preflight.clock_problems(offset, params["max_skew_s"])
-    module.exit_json(changed=False, problems=problems, clock_offset_s=offset, paths=paths)
+    module.exit_json(
+        changed=before != after,
+        number=before,
+        problems=problems,
+        clock_offset_s=offset,
+        paths=paths,
+        diff={"before": f"{before}\n", "after": f"{after}\n"},
+    )
 
 
 if __name__ == "__main__":
