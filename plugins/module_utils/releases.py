@@ -6,10 +6,14 @@ import dataclasses
 import json
 import os
 import subprocess
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Union
 
+from ansible_collections.campaign.rollback.plugins.module_utils import exchange
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
 from ansible_collections.campaign.rollback.plugins.module_utils.files import tree_digest
+from ansible_collections.campaign.rollback.plugins.module_utils.journal import Journal
+from ansible_collections.campaign.rollback.plugins.module_utils.worktree import Tree
 
 
 @dataclasses.dataclass
@@ -42,15 +46,24 @@ def details_of(path: str) -> dict[str, Any]:
     return details if isinstance(details, dict) else {}
 
 
+def build_digest(path: str, build_path: str) -> str:
+    """Digest of the front-end build of the release in directory ``path``, empty if it has none."""
+    build = os.path.join(path, build_path)
+    return tree_digest(build) if os.path.isdir(build) else ""
+
+
 def read(path: str, build_path: str) -> Release:
     """The release in directory ``path``, by what its deploy wrote into it and never by file times."""
     commit = commit_of(path)
     if not commit:
         raise RollbackError("A release does not say which commit it is", found="no REVISION file", where=path)
-    details = details_of(path)
-    build = os.path.join(path, build_path)
-    digest = tree_digest(build) if os.path.isdir(build) else ""
-    return Release(os.path.basename(path), path, commit, str(details.get("version", "")), digest)
+    version = str(details_of(path).get("version", ""))
+    return Release(os.path.basename(path), path, commit, version, build_digest(path, build_path))
+
+
+def fresh(staging: str, run_id: str, commit: str) -> str:
+    """Directory in which a run checks a commit out."""
+    return os.path.join(staging, f"{run_id}-{commit[:7]}")
 
 
 class Releases:
@@ -62,6 +75,8 @@ class Releases:
         self.repository = repository
         self.build_path = build_path
         self.link = os.path.join(root, "current")
+        #: Below it, by ``fresh``, a release is checked out again.
+        self.staging = os.path.join(root, "releases")
 
     def current(self) -> Release:
         """The live release: what the link says."""
@@ -80,22 +95,78 @@ class Releases:
                 return read(path, self.build_path)
         return None
 
+    def modified(self) -> list[str]:
+        """Files of the live release that are not as in its commit; a release is not looked at."""
+        return []
+
     def has_commit(self, commit: str) -> bool:
         """Whether the commit can be checked out again from the repository on this host."""
         argv = ["git", "-c", "safe.directory=*", f"--git-dir={self.repository}", "cat-file", "-e", commit + "^{commit}"]
         return subprocess.run(argv, capture_output=True, check=False).returncode == 0
 
 
-LAYOUTS = {"releases": Releases}
+class Checkout:
+    """Layout ``checkout``: one git working tree, and trees beside it from which a run takes what git does not track."""
+
+    def __init__(self, root: str, build_path: str, kept: Sequence[str], journal: Journal | None) -> None:
+        """``kept`` as for Tree; ``journal`` is that of the run that stages, if one does."""
+        self.root = os.path.realpath(root)
+        self.build_path = build_path
+        self.link = self.root
+        self.staging = self.root + ".rollback"
+        self.tree = Tree(root, kept)
+        self.journal = journal
+
+    def current(self) -> Release:
+        """The live tree; its version is the first tag of its commit."""
+        commit, _branch = self.tree.head()
+        return self._release(self.root, commit, self.root)
+
+    def _release(self, path: str, commit: str, build_of: str) -> Release:
+        tags = self.tree.git("tag", "--points-at", commit).split()
+        digest = build_digest(build_of, self.build_path)
+        return Release(os.path.basename(path), path, commit, tags[0] if tags else "", digest)
+
+    def find(self, commit: str, _name: str = "") -> Release | None:
+        """The tree that the run prepared; without one the live tree, if it is at ``commit``; None if there is neither.
+
+        What another run prepared is not taken: it holds what that run replaced.
+        """
+        prepared = fresh(self.staging, self.journal.run_id, commit) if self.journal else ""
+        if prepared and commit_of(prepared) == commit:
+            return self._release(prepared, commit, self._with_build(prepared))
+        return self.current() if self.tree.commit_of(commit) and self.tree.is_at(commit) else None
+
+    def _with_build(self, prepared: str) -> str:
+        """Which of the two has the build of the commit: they change places in the switch."""
+        live, other = (os.path.join(path, self.build_path) for path in (self.root, prepared))
+        step = self.journal and exchange.announced(self.journal, "application", live, other)
+        return self.root if step and exchange.identity(live) == step.undo["brought"] else prepared
+
+    def modified(self) -> list[str]:
+        """Tracked files of the live tree that are not as in its commit."""
+        return self.tree.modified()
+
+    def has_commit(self, commit: str) -> bool:
+        """Whether the tree can be brought to the commit."""
+        return bool(self.tree.commit_of(commit))
 
 
-def layout(name: str, root: str, repository: str, build_path: str) -> Releases:
-    """The layout called ``name``."""
-    if name not in LAYOUTS:
-        raise RollbackError(
-            "This layout is not known",
-            found=name,
-            where="application_layout",
-            next_step="use one of " + ", ".join(LAYOUTS),
-        )
-    return LAYOUTS[name](root, repository, build_path)
+Layout = Union[Releases, Checkout]
+LAYOUTS = ("releases", "checkout")
+
+
+def layout(
+    name: str, root: str, repository: str, build_path: str, kept: Sequence[str] = (), journal: Journal | None = None
+) -> Layout:
+    """The layout called ``name``; ``repository`` is for ``releases``, ``kept`` and ``journal`` are for ``checkout``."""
+    if name == "releases":
+        return Releases(root, repository, build_path)
+    if name == "checkout":
+        return Checkout(root, build_path, kept, journal)
+    raise RollbackError(
+        "This layout is not known",
+        found=name,
+        where="application_layout",
+        next_step="use one of " + ", ".join(LAYOUTS),
+    )

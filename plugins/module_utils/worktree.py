@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from ansible_collections.campaign.rollback.plugins.module_utils import exchange
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
 from ansible_collections.campaign.rollback.plugins.module_utils.files import fsync_directory
 from ansible_collections.campaign.rollback.plugins.module_utils.journal import Journal, Step
@@ -255,6 +256,20 @@ class Tree:
         return self.head()[0] == commit and not self.staged(commit) and not self.changes(commit)
 
 
+def prepare(tree: Tree, commit: str, prepared: str) -> None:
+    """Check ``commit`` out in ``prepared``, a git worktree beside the live one, on a file system that can exchange."""
+    directory, owner = os.path.dirname(prepared), os.stat(tree.root)
+    if not os.path.isdir(directory):
+        os.mkdir(directory)
+        os.chown(directory, owner.st_uid, owner.st_gid)
+        # Whatever is put inside belongs to the group that serves it.
+        os.chmod(directory, owner.st_mode | 0o2000)
+    exchange.try_out(directory)
+    if os.stat(directory).st_dev != owner.st_dev:
+        raise RollbackError("Directories on two file systems cannot be exchanged", found=directory, where=tree.root)
+    tree.git("worktree", "add", "--quiet", "--force", "--detach", prepared, commit)
+
+
 def undo_of(tree: Tree, place: Place, towards: str) -> dict[str, Any]:
     """How a journal says the way back to ``place``, from ``towards``."""
     return {"path": tree.root, "kept": tree.kept, "place": dataclasses.asdict(place), "towards": towards}
@@ -273,6 +288,11 @@ def check(tree: Tree, commit: str) -> None:
         raise RollbackError("The commit is not in the repository", found=commit, where=tree.root)
 
 
+def needed(journal: Journal, component: str, tree: Tree, commit: str) -> bool:
+    """Whether a switch to ``commit`` has something to do."""
+    return bool(unfinished(journal, component, tree.root, commit)) or not tree.is_at(commit)
+
+
 def switch(journal: Journal, component: str, tree: Tree, commit: str) -> None:
     """Journal, then bring the tree to ``commit``; an interrupted switch is completed."""
     check(tree, commit)
@@ -280,7 +300,7 @@ def switch(journal: Journal, component: str, tree: Tree, commit: str) -> None:
     if step:
         tree.move(goal(commit, step.undo["place"]), [step.undo["place"]["tree"]])
         journal.done(step.seq)
-    elif not tree.is_at(commit):
+    elif needed(journal, component, tree, commit):
         place = tree.keep(journal.run_id, commit)
         undo = undo_of(tree, place, commit)
         with journal.step(component, "switch", tree.root, undo):
