@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import pathlib
+import shutil
 import subprocess
+import tempfile
 
 import pytest
 from ansible_collections.campaign.rollback.plugins.module_utils import worktree
@@ -17,6 +20,9 @@ ENVIRONMENT = {
     "PATH": os.environ["PATH"],
     "GIT_CONFIG_GLOBAL": "/dev/null",
     "GIT_CONFIG_SYSTEM": "/dev/null",
+    "GIT_CONFIG_COUNT": "1",
+    "GIT_CONFIG_KEY_0": "safe.directory",
+    "GIT_CONFIG_VALUE_0": "*",
     **worktree.IDENTITY,
 }
 #: Two commits whose files differ in every way that files can: also a file where the other has a directory.
@@ -377,25 +383,30 @@ def test_what_cannot_be_done_is_refused_before_anything_changes(root, old, journ
     assert journal.steps() == []
 
 
-def test_git_runs_nothing_of_the_repository_and_leaves_files_to_its_owner(root, old, journal, tmp_path):
-    marker = tmp_path / "marker"
+@pytest.fixture
+def reachable(root):
+    """The tree where any user can get at it, and if possible another user's."""
+    with tempfile.TemporaryDirectory() as directory:
+        os.chmod(directory, 0o755)
+        shutil.move(str(root), directory)
+        found = pathlib.Path(directory) / root.name
+        if os.geteuid() == 0:
+            subprocess.run(["chown", "-R", "65534:12345", str(found)], check=True)
+        yield found
+
+
+def test_git_runs_nothing_of_the_repository_and_leaves_files_to_its_owner(reachable, journal):
+    marker, old = reachable / "marker", git(reachable, "rev-list", "--max-parents=0", "HEAD")
     for name in ("post-checkout", "reference-transaction", "post-index-change"):
-        hook = root / ".git" / "hooks" / name
+        hook = reachable / ".git" / "hooks" / name
         hook.parent.mkdir(exist_ok=True)
         hook.write_text(f"#!/bin/sh\ntouch {marker}\n")
         hook.chmod(0o755)
-    git(root, "config", "core.hooksPath", ".git/hooks")
-    if os.geteuid() == 0:
-        for path in [tmp_path, *tmp_path.parents][:3]:
-            path.chmod(0o755)
-        subprocess.run(["chown", "-R", "65534:12345", str(root)], check=True)
-    root.chmod(0o750)
-    if marker.exists():
-        marker.unlink()
-    switch(journal, root, old)
+    reachable.chmod(0o750)
+    switch(journal, reachable, old)
     assert not marker.exists()
-    owner = os.stat(root)
+    owner = os.stat(reachable)
     for path in ("app.php", "only/v1.php", ".git/index", ".git/HEAD", "way"):
-        status = os.stat(root / path)
+        status = os.stat(reachable / path)
         assert (status.st_uid, status.st_gid) == (owner.st_uid, owner.st_gid), path
-    assert os.stat(root / "app.php").st_mode & 0o777 == 0o640
+    assert os.stat(reachable / "app.php").st_mode & 0o777 == 0o640
