@@ -7,6 +7,8 @@ VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 LEVEL ?= full
+LAYOUT ?= $(or $(DRILL_LAYOUT),releases)
+export DRILL_LAYOUT := $(LAYOUT)
 
 .PHONY: help
 help: ## List the targets
@@ -26,7 +28,7 @@ up: setup ## Bring up the drill system: containers, release v1, data
 	drill/bin/up
 
 .PHONY: drill
-drill: setup ## Break the drill system, roll it back under traffic, undo, show the evidence (LEVEL=full)
+drill: setup ## Break the drill system, roll it back under traffic, undo, show the evidence (LEVEL=full, LAYOUT=releases or checkout)
 	drill/bin/up --fresh
 	python drill/scenario/run.py $(LEVEL)
 

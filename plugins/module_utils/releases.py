@@ -6,20 +6,25 @@ import dataclasses
 import json
 import os
 import subprocess
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Union
 
+from ansible_collections.campaign.rollback.plugins.module_utils import exchange
 from ansible_collections.campaign.rollback.plugins.module_utils.builds import build_digest
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
+from ansible_collections.campaign.rollback.plugins.module_utils.journal import Journal
+from ansible_collections.campaign.rollback.plugins.module_utils.worktree import Tree
 
 
 @dataclasses.dataclass
 class Release:
-    """One release on disk; ``build_digest`` is empty if it has no front-end build."""
+    """One release on disk; ``build`` is where its front-end build belongs, ``build_digest`` is empty if it has none."""
 
     name: str
     path: str
     commit: str
     version: str
+    build: str
     build_digest: str
 
 
@@ -47,9 +52,14 @@ def read(path: str, build_path: str) -> Release:
     commit = commit_of(path)
     if not commit:
         raise RollbackError("A release does not say which commit it is", found="no REVISION file", where=path)
-    details = details_of(path)
-    digest = build_digest(os.path.join(path, build_path))
-    return Release(os.path.basename(path), path, commit, str(details.get("version", "")), digest)
+    version = str(details_of(path).get("version", ""))
+    build = os.path.join(path, build_path)
+    return Release(os.path.basename(path), path, commit, version, build, build_digest(build))
+
+
+def fresh(staging: str, run_id: str, commit: str) -> str:
+    """Directory in which a run checks a commit out."""
+    return os.path.join(staging, f"{run_id}-{commit[:7]}")
 
 
 class Releases:
@@ -61,6 +71,8 @@ class Releases:
         self.repository = repository
         self.build_path = build_path
         self.link = os.path.join(root, "current")
+        #: Below it, by ``fresh``, a release is checked out again.
+        self.staging = os.path.join(root, "releases")
 
     def current(self) -> Release:
         """The live release: what the link says."""
@@ -79,22 +91,78 @@ class Releases:
                 return read(path, self.build_path)
         return None
 
+    def modified(self) -> list[str]:
+        """Files of the live release that are not as in its commit; a release is not looked at."""
+        return []
+
     def has_commit(self, commit: str) -> bool:
         """Whether the commit can be checked out again from the repository on this host."""
         argv = ["git", "-c", "safe.directory=*", f"--git-dir={self.repository}", "cat-file", "-e", commit + "^{commit}"]
         return subprocess.run(argv, capture_output=True, check=False).returncode == 0
 
 
-LAYOUTS = {"releases": Releases}
+class Checkout:
+    """Layout ``checkout``: one git working tree, and trees beside it from which a run takes what git does not track."""
+
+    def __init__(self, root: str, build_path: str, kept: Sequence[str], journal: Journal | None) -> None:
+        """``kept`` as for Tree; ``journal`` is that of the run that stages, if one does."""
+        self.root = os.path.realpath(root)
+        self.build_path = build_path
+        self.link = self.root
+        self.staging = self.root + ".rollback"
+        self.tree = Tree(root, kept)
+        self.journal = journal
+
+    def current(self) -> Release:
+        """The live tree; its version is the first tag of its commit."""
+        commit, _branch = self.tree.head()
+        return self._release(self.root, commit, self.root)
+
+    def _release(self, path: str, commit: str, build_of: str) -> Release:
+        tags = self.tree.git("tag", "--points-at", commit).split()
+        build = os.path.join(build_of, self.build_path)
+        return Release(os.path.basename(path), path, commit, tags[0] if tags else "", build, build_digest(build))
+
+    def find(self, commit: str, _name: str = "") -> Release | None:
+        """The tree that the run prepared; without one the live tree, if it is at ``commit``; None if there is neither.
+
+        What another run prepared is not taken: it holds what that run replaced.
+        """
+        prepared = fresh(self.staging, self.journal.run_id, commit) if self.journal else ""
+        if prepared and commit_of(prepared) == commit:
+            return self._release(prepared, commit, self._with_build(prepared))
+        return self.current() if self.tree.commit_of(commit) and self.tree.is_at(commit) else None
+
+    def _with_build(self, prepared: str) -> str:
+        """Which of the two has the build of the commit: they change places in the switch."""
+        live, other = (os.path.join(path, self.build_path) for path in (self.root, prepared))
+        step = self.journal and exchange.announced(self.journal, "application", live, other)
+        return self.root if step and exchange.identity(live) == step.undo["brought"] else prepared
+
+    def modified(self) -> list[str]:
+        """Tracked files of the live tree that are not as in its commit."""
+        return self.tree.modified()
+
+    def has_commit(self, commit: str) -> bool:
+        """Whether the tree can be brought to the commit."""
+        return bool(self.tree.commit_of(commit))
 
 
-def layout(name: str, root: str, repository: str, build_path: str) -> Releases:
-    """The layout called ``name``."""
-    if name not in LAYOUTS:
-        raise RollbackError(
-            "This layout is not known",
-            found=name,
-            where="application_layout",
-            next_step="use one of " + ", ".join(LAYOUTS),
-        )
-    return LAYOUTS[name](root, repository, build_path)
+Layout = Union[Releases, Checkout]
+LAYOUTS = ("releases", "checkout")
+
+
+def layout(
+    name: str, root: str, repository: str, build_path: str, kept: Sequence[str] = (), journal: Journal | None = None
+) -> Layout:
+    """The layout called ``name``; ``repository`` is for ``releases``, ``kept`` and ``journal`` are for ``checkout``."""
+    if name == "releases":
+        return Releases(root, repository, build_path)
+    if name == "checkout":
+        return Checkout(root, build_path, kept, journal)
+    raise RollbackError(
+        "This layout is not known",
+        found=name,
+        where="application_layout",
+        next_step="use one of " + ", ".join(LAYOUTS),
+    )

@@ -174,16 +174,18 @@ class Host:
         self.params = params = module.params
         self.module = module
         self.by, self.journal = Journal.of_module(params), Journal.to_revert(params)
-        self.code = layout(params["layout"], params["path"], params["repository"], params["build_path"])
+        self.code = layout(
+            params["layout"], params["path"], params["repository"], params["build_path"], journal=self.by
+        )
         self.current = self.code.current()
-        self.live = os.path.join(self.current.path, params["build_path"])
+        self.live = self.current.build
         self.staged = os.path.join(params["builds"], params["run_id"])
         self.mark = os.path.join(self.by.directory, "access-log.json")
 
     def release(self):
         """Build of the wanted commit's release, empty if this host has no such release."""
         found = self.code.find(self.params["commit"], self.params["release"]) if self.params["commit"] else None
-        return os.path.join(found.path, self.params["build_path"]) if found else ""
+        return found.build if found else ""
 
     def describe(self):
         """The live build as it is now."""

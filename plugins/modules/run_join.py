@@ -12,7 +12,6 @@ description:
   - Looks at room, rights, programs, Python modules and the clock, and reports all problems at once.
   - Never fails because of a problem, so that those of every host can be shown together.
 version_added: 0.1.0
-extends_documentation_fragment:
 options:
   fencing:
     description: Number of the lease, from M(campaign.rollback.run_lease). 0 announces nothing.

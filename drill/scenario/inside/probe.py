@@ -11,6 +11,8 @@ import subprocess
 import sys
 
 ROOT = "/srv/campaign"
+TREE = ROOT + "/app"
+LIVE = TREE if os.path.isdir(TREE) else ROOT + "/current"
 STATE = "/var/lib/rollback"
 SESSIONS = "/var/lib/whatsapp/sessions"
 UNITS = (
@@ -40,6 +42,11 @@ def text(path):
         return ""
 
 
+def git(*arguments):
+    """What git says of the working tree."""
+    return output("git", "--no-optional-locks", "-c", "safe.directory=*", "-C", TREE, *arguments)
+
+
 def fingerprint(path):
     """Digest, owner and mode of a file; empty if it is not there."""
     if not os.path.exists(path):
@@ -53,7 +60,7 @@ def fingerprint(path):
 def release(path):
     """A release by its commit, not its name: one that was checked out again has another name and is as good."""
     base = path.split("/whatsapp-service")[0]
-    details = text(f"{base}/REVISION")
+    details = git("rev-parse", "HEAD") if base == TREE else text(f"{base}/REVISION")
     return details[:12] + path[len(base) :] if details else path
 
 
@@ -149,7 +156,7 @@ def queues():
 
 def cached_configuration():
     """Digest of what the framework cached; it names the directory of the release, which does not count."""
-    live = os.path.realpath(ROOT + "/current")
+    live = os.path.realpath(LIVE)
     content = text(live + "/bootstrap/cache/config.php").replace(live, "")
     return hashlib.sha256(content.encode()).hexdigest()[:12] if content else ""
 
@@ -170,7 +177,8 @@ def lease():
 def digest():
     """The whole end state of this host."""
     found = {
-        "live": release(os.path.realpath(ROOT + "/current")) if os.path.lexists(ROOT + "/current") else "",
+        "live": release(os.path.realpath(LIVE)) if os.path.lexists(LIVE) else "",
+        "tree": git("status", "--branch", "--porcelain").splitlines() if LIVE == TREE else [],
         "env": {path: fingerprint(path) for path in (ROOT + "/shared/.env", ROOT + "/shared/whatsapp.env")},
         "config": cached_configuration(),
         "services": services(),

@@ -1,5 +1,8 @@
-// Paths go through `current`, so that a reload starts the release that is linked now.
-const directory = '/srv/campaign/current/whatsapp-service';
+const fs = require('fs');
+
+// Where releases are linked, paths go through `current`, so that a reload starts the release that is linked now.
+const linked = '/srv/campaign/current/whatsapp-service';
+const directory = fs.existsSync(linked) ? linked : __dirname;
 
 module.exports = {
     apps: [

@@ -33,6 +33,17 @@ FRONTEND = {"path": "{tmp}", "repository": "{tmp}/repo.git", "builds": "{tmp}/bu
 #: For each module the arguments with which it has something to change, in each of its states that changes.
 CASES = {
     "artisan": [{"path": "{tmp}", "user": USER, "commands": ["config:cache"], "environment": "{tmp}/copy.env"}],
+    "checkout_switch": [
+        {
+            "path": "{tmp}/app",
+            "commit": "HEAD",
+            "prepared": "{tmp}/app.rollback/x",
+            "component": "c",
+            "state": "prepared",
+        },
+        {"path": "{tmp}/app", "commit": "HEAD~1", "prepared": "{tmp}/prepared", "component": "application"},
+        {"component": "application", "state": "reverted"},
+    ],
     "database_backup": [{**DATABASE, "dest": "{tmp}/new/blazz"}],
     "database_load": [
         {**DATABASE, "src": "{tmp}/blazz.sql"},
@@ -147,6 +158,7 @@ def host(tmp_path, state_dir):
         (tmp_path / "builds" / name).mkdir(parents=True)
         (tmp_path / "builds" / name / "manifest.json").write_text("{}")
     (tmp_path / "current").symlink_to("releases/v2")
+    (tmp_path / "app" / ".git").mkdir(parents=True)
     (tmp_path / "shut" / "closed").write_text(f"{RUN_ID}\n")
     (tmp_path / "live.env").write_text("APP_ENV=new\n")
     (tmp_path / "copy.env").write_text("APP_ENV=old\n")
