@@ -7,6 +7,7 @@ VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 LEVEL ?= full
+SCENARIO ?= default
 
 .PHONY: help
 help: ## List the targets
@@ -26,7 +27,7 @@ up: setup ## Bring up the drill system: containers, release v1, data
 	drill/bin/up
 
 .PHONY: drill
-drill: setup ## Break the drill system, roll it back under traffic, undo, show the evidence (LEVEL=full)
+drill: setup ## Break the drill system, roll it back under traffic, undo, show the evidence (LEVEL=full or frontend)
 	drill/bin/up --fresh
 	python drill/scenario/run.py $(LEVEL)
 
@@ -63,10 +64,10 @@ integration-mysql: setup
 .PHONY: molecule
 molecule: export DRILL_NAME := molecule
 molecule: export DRILL_NETWORK := 172.30.79
-molecule: setup ## Drill of a whole rollback with Molecule, on a system of its own
+molecule: setup ## A rollback with Molecule, on a system of its own (SCENARIO=level_frontend for level 1)
 	drill/bin/ensure-engine
 	drill/bin/build-images
-	molecule test --scenario-name default
+	molecule test --scenario-name $(SCENARIO)
 
 .PHONY: faults
 faults: export DRILL_NAME := faults
