@@ -9,6 +9,7 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 LEVEL ?= full
 LAYOUT ?= $(or $(DRILL_LAYOUT),releases)
 export DRILL_LAYOUT := $(LAYOUT)
+SCENARIO ?= default
 
 .PHONY: help
 help: ## List the targets
@@ -28,7 +29,7 @@ up: setup ## Bring up the drill system: containers, release v1, data
 	drill/bin/up
 
 .PHONY: drill
-drill: setup ## Break the drill system, roll it back under traffic, undo, show the evidence (LEVEL=full, LAYOUT=releases or checkout)
+drill: setup ## Break the drill system, roll it back under traffic, undo, show the evidence (LEVEL=full or frontend, LAYOUT=releases or checkout)
 	drill/bin/up --fresh
 	python drill/scenario/run.py $(LEVEL)
 
@@ -65,10 +66,10 @@ integration-mysql: setup
 .PHONY: molecule
 molecule: export DRILL_NAME := molecule
 molecule: export DRILL_NETWORK := 172.30.79
-molecule: setup ## Drill of a whole rollback with Molecule, on a system of its own
+molecule: setup ## A rollback with Molecule, on a system of its own (SCENARIO=level_frontend for level 1)
 	drill/bin/ensure-engine
 	drill/bin/build-images
-	molecule test --scenario-name default
+	molecule test --scenario-name $(SCENARIO)
 
 .PHONY: faults
 faults: export DRILL_NAME := faults

@@ -7,33 +7,19 @@ from __future__ import annotations
 
 import json
 import pathlib
-import re
 import sys
 import time
 from typing import Any
 
 import evidence
+import frontend
 import httpx
+from steps import confirmation, say
 from system import ROOT, System
 from traffic import Traffic
 
 BUDGET_S = {"full": 7200}
 FAULTS = {"error_share": 0.2, "slow_share": 0.05, "slow_ms": 1500}
-CONFIRM = re.compile(r"rollback_confirm=([\w.-]+:\w+)")
-
-
-def say(text: str) -> None:
-    """A step of the drill, for whoever watches."""
-    print(f"\n== {text}", flush=True)
-
-
-def confirmation(system: System, playbook: str) -> str:
-    """The word that a playbook without confirmation asks for; it must refuse to act."""
-    run = system.play(playbook)
-    found = CONFIRM.search(re.sub(r"\s+", " ", run.stdout.read()))
-    if run.rc == 0 or not found:
-        sys.exit(f"{playbook} without confirmation should print the plan and stop; exit status {run.rc}")
-    return found[1]
 
 
 def checks_from_outside(system: System, version: str) -> list[dict[str, Any]]:
@@ -161,7 +147,7 @@ def main(level: str) -> int:
     traffic = Traffic(system.web, system.secret("api_token"), choice)
     traffic.start()
     try:
-        observed = {"full": full}[level](system, traffic, artifacts)
+        observed = {"full": full, "frontend": frontend.drill}[level](system, traffic, artifacts)
     finally:
         traffic.stop()
     leaks = system.leaks(ROOT / "artifacts")

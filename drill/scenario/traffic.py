@@ -45,6 +45,8 @@ class Traffic:
         self.samples: list[Sample] = []
         self.acknowledged: dict[int, str] = {}
         self.hybrid = threading.Event()
+        #: What is read in turn; more may be added meanwhile.
+        self.routes = ["/", "/api/campaigns", "/login", "/api/health"]
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._visit, args=item, daemon=True) for item in urls.items()]
 
@@ -60,13 +62,12 @@ class Traffic:
             thread.join()
 
     def _visit(self, host: str, url: str) -> None:
-        routes = itertools.cycle(["/", "/api/campaigns", "/login", "/api/health"])
         headers = {"Authorization": f"Bearer {self.token}", "Accept": "application/json"}
         with httpx.Client(base_url=url, headers=headers, timeout=15, trust_env=False) as client:
             for number in itertools.count(1):
                 began = time.time()
                 if number % WRITE_EVERY:
-                    self._send(client, host, "GET", next(routes), None)
+                    self._send(client, host, "GET", self.routes[number % len(self.routes)], None)
                 else:
                     self._write(client, host, number)
                 if self._stop.wait(max(0.0, began + INTERVAL_S - time.time())):

@@ -36,7 +36,7 @@ options:
 EXAMPLES = r"""
 - name: Stop before the switch if anything failed
   ansible.builtin.set_fact:
-    run_go: "{{ groups.rollback_targets | campaign.rollback.run_failures(hostvars, ansible_play_hosts, 'stage') | length == 0 }}"
+    run_go: "{{ ['web1'] | campaign.rollback.run_failures(hostvars, ansible_play_hosts, 'stage') | length == 0 }}"
 """
 
 RETURN = r"""

@@ -13,7 +13,7 @@ from ansible_collections.campaign.rollback.plugins.module_utils.files import (
     make_private_directory,
     write_atomically,
 )
-from ansible_collections.campaign.rollback.plugins.module_utils.journal import Journal
+from ansible_collections.campaign.rollback.plugins.module_utils.journal import Journal, Step
 
 COMPONENT = "gate"
 FILE = "hold.conf"
@@ -100,13 +100,23 @@ def hold(journal: Journal, path: str, text: str) -> None:
         write(path, text)
 
 
-def to_revert(journal: Journal, path: str) -> list[str]:
+def with_secret(text: str, secret: str) -> str:
+    """The text with the secret of the run that acts; nobody knows that of the run which held the paths back first."""
+    return re.sub(r'(\$http_\w+ = )"[^"]*"', lambda match: f'{match[1]}"{secret}"', text)
+
+
+def replaced(step: Step, secret: str) -> str:
+    """What was held back before one change."""
+    return with_secret(read(step.undo["source"]), secret) if step.undo["source"] else ""
+
+
+def to_revert(journal: Journal, path: str, secret: str) -> list[str]:
     """Text that was held back before each change of the run that is in force, newest first."""
-    return [read(step.undo["source"]) if step.undo["source"] else "" for step in journal.to_undo(COMPONENT, path)]
+    return [replaced(step, secret) for step in journal.to_undo(COMPONENT, path)]
 
 
-def revert(journal: Journal, by: Journal, path: str) -> None:
+def revert(journal: Journal, by: Journal, path: str, secret: str) -> None:
     """Put back what was held back before the run of ``journal``, on behalf of the run of ``by``."""
     for step in journal.to_undo(COMPONENT, path):
         with journal.reverting(step, by, {"path": path, "source": put_aside(by, path)}):
-            write(path, read(step.undo["source"]) if step.undo["source"] else "")
+            write(path, replaced(step, secret))

@@ -28,8 +28,9 @@ options:
     type: str
     default: X-Rollback-Validation
   secret:
-    description: Value of that header. Required with O(paths).
+    description: Value of that header, new in each run.
     type: str
+    default: ""
   retry_after_s:
     description: Seconds after which users are asked to try again.
     type: int
@@ -104,7 +105,7 @@ def act(module, path, before, after):
     by, journal = Journal.of_module(params), Journal.to_revert(params)
     with by.acting():
         if params["state"] == "reverted":
-            path_holds.revert(journal, by, path)
+            path_holds.revert(journal, by, path, params["secret"])
         else:
             path_holds.hold(by, path, after)
         apply(module, path, before)
@@ -116,7 +117,7 @@ def main() -> None:
             "directory": {"type": "path", "default": "/etc/nginx/rollback"},
             "paths": {"type": "list", "elements": "str", "default": []},
             "header": {"type": "str", "default": "X-Rollback-Validation"},
-            "secret": {"type": "str", "no_log": True},
+            "secret": {"type": "str", "default": "", "no_log": True},
             "retry_after_s": {"type": "int", "default": 30},
             "service": {"type": "str", "default": "nginx.service"},
             "state": {"type": "str", "choices": ["held", "reverted"], "default": "held"},
@@ -132,7 +133,7 @@ def main() -> None:
             given = [params[name] for name in ("run_id", "paths", "header", "secret", "retry_after_s")]
             after = path_holds.configuration(*given)
         else:
-            after = (path_holds.to_revert(Journal.to_revert(params), path) or [before])[-1]
+            after = (path_holds.to_revert(Journal.to_revert(params), path, params["secret"]) or [before])[-1]
         if before != after and not module.check_mode:
             act(module, path, before, after)
     except RollbackError as error:

@@ -8,6 +8,7 @@ module: private_files
 short_description: Write several texts into a directory that only its owner may enter
 description:
   - Writes all files in one call, each atomically with mode 0600, and makes the directory with mode 0700.
+  - Runs on the controller, in its own process, whichever host the task is for.
 version_added: 0.1.0
 options:
   path:
@@ -19,6 +20,9 @@ options:
     type: dict
     required: true
 attributes:
+  action:
+    description: There is an action plugin and no module.
+    support: full
   check_mode:
     description: Says whether a file would change.
     support: full
@@ -29,7 +33,7 @@ attributes:
     description: A file that has its text already is left alone.
     support: full
   platform:
-    description: Any POSIX host.
+    description: The controller.
     platforms: posix
     support: full
 author:
@@ -51,40 +55,3 @@ written:
   type: list
   elements: str
 """
-
-import os
-
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
-from ansible_collections.campaign.rollback.plugins.module_utils.files import make_private_directory, write_atomically
-
-
-def has(path, text):
-    """Whether the file has this text."""
-    try:
-        with open(path, "rb") as stream:
-            return bool(stream.read() == text)
-    except FileNotFoundError:
-        return False
-
-
-def main() -> None:
-    module = AnsibleModule(
-        argument_spec={"path": {"type": "path", "required": True}, "files": {"type": "dict", "required": True}},
-        supports_check_mode=True,
-    )
-    root = os.path.abspath(module.params["path"])
-    texts = {os.path.join(root, os.path.basename(name)): text.encode() for name, text in module.params["files"].items()}
-    try:
-        written = [path for path, text in texts.items() if not has(path, text)]
-        if not module.check_mode:
-            make_private_directory(root)
-            for path in written:
-                write_atomically(path, texts[path])
-    except OSError as error:
-        module.fail_json(msg=str(RollbackError.of_file(error)))
-    module.exit_json(changed=bool(written), written=[os.path.basename(path) for path in written])
-
-
-if __name__ == "__main__":
-    main()

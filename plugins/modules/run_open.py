@@ -12,9 +12,9 @@ description:
 version_added: 0.1.0
 options:
   kind:
-    description: What the playbook does.
+    description: What the playbook does. V(other) is about nothing that is on record here, and reads all the same.
     type: str
-    choices: [rollback, undo, resume, recovery, capture, validation, verification]
+    choices: [rollback, undo, resume, recovery, capture, validation, verification, other]
     required: true
   run_id:
     description: Id that the run gets unless it continues an interrupted one.
@@ -202,7 +202,7 @@ def take(params, run_id, purpose, check):
 
 
 def main() -> None:
-    kinds = ["rollback", "undo", "resume", "recovery", "capture", "validation", "verification"]
+    kinds = ["rollback", "undo", "resume", "recovery", "capture", "validation", "verification", "other"]
     module = AnsibleModule(
         argument_spec={
             "kind": {"type": "str", "choices": kinds, "required": True},

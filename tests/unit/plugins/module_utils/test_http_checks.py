@@ -113,3 +113,10 @@ def test_a_summary_lies_within_what_was_measured(seconds):
     found = summary(seconds)
     assert min(seconds) - 1e-3 <= found["p50"] <= found["p95"] + 1e-3 <= max(seconds) + 2e-3
     assert found["samples"] == len(seconds)
+
+
+def test_what_is_held_back_has_to_say_when_to_come_again():
+    (check,) = parse([{"name": "held", "path": "/", "held": True}], {})
+    assert judge(check, 503, "", 0.1, "30") == ""
+    assert "Retry-After" in judge(check, 503, "", 0.1)
+    assert judge(check, 200, "", 0.1, "30") == "status 200, wanted 503"

@@ -18,8 +18,8 @@ from ansible_collections.campaign.rollback.plugins.module_utils.journal import J
 
 ROOT = pathlib.Path(__file__).parents[4]
 RUN_ID, UNDO = "20261121T174500Z", "20261121T180000Z"
-#: Takes a run id and hands numbers out instead of being bound by them.
-EXEMPT = {"run_lease"}
+#: Take a run id and hand numbers out instead of being bound by them.
+EXEMPT = {"run_lease", "run_open"}
 USER = pwd.getpwuid(os.geteuid()).pw_name
 LINKED = {"me": {"id": "1@s"}, "registrationId": 7, "noiseKey": {"private": "x"}, "signedIdentityKey": {"k": "y"}}
 PM2 = {"name": "whatsapp-service", "user": USER, "home": "{tmp}", "ecosystem": "/srv/eco.config.js"}
@@ -71,6 +71,10 @@ CASES = {
         {**FRONTEND, "state": "reverted"},
     ],
     "gate": [{"flag": "{tmp}/gate/closed", "state": "closed"}, {"flag": "{tmp}/shut/closed", "state": "open"}],
+    "gate_hold": [
+        {"directory": "{tmp}/gate", "paths": ["^/x"]},
+        {"directory": "{tmp}/shut", "state": "reverted"},
+    ],
     "migration_protection": [
         {**DATABASE, "shadow": "blazz__shadow_x", "attic": "blazz__attic_x"},
         {**DATABASE, "state": "confirmed"},
@@ -126,7 +130,9 @@ def options_of(name):
 
 def discovered():
     """Modules that change a host on behalf of a run."""
-    names = sorted(path.stem for path in (ROOT / "plugins" / "modules").glob("*.py"))
+    # What runs on the controller has no host to change.
+    actions = {path.stem for path in (ROOT / "plugins" / "action").glob("*.py")}
+    names = sorted({path.stem for path in (ROOT / "plugins" / "modules").glob("*.py")} - actions)
     asked = [name for name in names if name not in EXEMPT and not name.endswith("_info")]
     return [name for name in asked if "run_id" in options_of(name)]
 
@@ -159,6 +165,7 @@ def host(tmp_path, state_dir):
         (tmp_path / "builds" / name / "manifest.json").write_text("{}")
     (tmp_path / "current").symlink_to("releases/v2")
     (tmp_path / "app" / ".git").mkdir(parents=True)
+    (tmp_path / "shut" / "hold.conf").write_text("set $x 1;")
     (tmp_path / "shut" / "closed").write_text(f"{RUN_ID}\n")
     (tmp_path / "live.env").write_text("APP_ENV=new\n")
     (tmp_path / "copy.env").write_text("APP_ENV=old\n")
@@ -173,9 +180,10 @@ def host(tmp_path, state_dir):
         ("application", str(tmp_path / "current"), {"path": str(tmp_path / "current"), "target": "releases/v1"}),
         ("env_restore", str(tmp_path / "live.env"), {"path": str(tmp_path / "live.env"), "source": "{tmp}/copy.env"}),
         ("whatsapp_session", "sales", {"path": str(tmp_path / "sessions" / "sales"), "kept": str(kept)}),
+        ("gate", "{tmp}/shut/hold.conf", {"path": "{tmp}/shut/hold.conf", "source": ""}),
         ("services", "queue", {"database": 0, "keys": ["q"], "aside": "rollback:x:"}),
     ):
-        journal.begin(component, "switch", name, filled(undo, tmp_path))
+        journal.begin(component, "switch", filled(name, tmp_path), filled(undo, tmp_path))
     fences.announce(state_dir, 5, 0)
     return state_dir
 

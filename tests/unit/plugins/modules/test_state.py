@@ -8,6 +8,7 @@ import os
 import subprocess
 
 import pytest
+from ansible_collections.campaign.rollback.plugins.module_utils import leases, runs
 from ansible_collections.campaign.rollback.plugins.module_utils.journal import Journal
 
 RUN_ID = "20261121T174500Z"
@@ -91,6 +92,29 @@ def test_run_record_is_laid_over(run_module, state_dir, untouched):
     assert run_module("run_record_info", {"state_dir": state_dir})["chosen"] == {}
     run_module("run_record_info", {"purpose": "undo", "run": "20261121T000000Z", "state_dir": state_dir}, fails=True)
     run_module("run_record", {**arguments, "fields": {"state": "splendid"}}, fails=True)
+
+
+def test_run_record_does_what_belongs_to_the_same_moment(run_module, state_dir, untouched):
+    """Others first, then the record and its files, and the lease last."""
+    for run_id in (RUN_ID, "20261121T180000Z"):
+        runs.write(state_dir, {"id": run_id, "kind": "rollback", "state": "switched"})
+    lease = leases.acquire(state_dir, RUN_ID, "me", "undo", 600, {})
+    arguments = {"run_id": RUN_ID, "fencing": 1, "state_dir": state_dir, "fields": {"state": "success"}}
+    run_module("run_record", {**arguments, "lease_s": 3600})
+    assert leases.read(state_dir)["expires_at"] > lease["expires_at"] + 2000
+    ending = {"others": {"20261121T180000Z": "undone"}, "files": {"../report.md": "# r\n"}, "release": True}
+    with untouched():
+        predicted = run_module("run_record", {**arguments, **ending}, check=True)
+    assert run_module("run_record", {**arguments, **ending})["changed"] is predicted["changed"] is True
+    states = {record["id"]: record["state"] for record in runs.read_all(state_dir)}
+    assert states == {RUN_ID: "success", "20261121T180000Z": "undone"}
+    with open(os.path.join(state_dir, "runs", RUN_ID, "report.md"), encoding="utf-8") as stream:
+        assert stream.read() == "# r\n"
+    assert leases.read(state_dir)["ended"] == "released"
+    # A run that lost its lease writes nothing.
+    with untouched():
+        failed = run_module("run_record", {**arguments, "lease_s": 60, "fields": {"state": "failed"}}, fails=True)
+    assert "given back already" in failed["msg"]
 
 
 def test_run_journal_info_tells_what_an_undo_would_put_back(run_module, state_dir, untouched):

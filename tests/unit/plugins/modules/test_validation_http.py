@@ -101,3 +101,11 @@ def test_a_check_that_says_nothing_clear_is_refused(run_module):
 def test_secret_headers_are_not_among_the_arguments_shown(run_module):
     arguments = {"urls": {}, "checks": [], "secret_headers": {"Authorization": CANARY}}
     assert CANARY not in json.dumps(run_module("validation_http", arguments))
+
+
+def test_what_is_held_back_is_asked_for_as_users_do(run_module, server):
+    url, requests = server
+    checks = [{"name": "held", "path": "/", "held": True}, {"name": "home", "path": "/"}]
+    found = run_module("validation_http", {"urls": {"web1": url}, "checks": checks, "headers": {"X-Gate": "passes"}})
+    assert [(check["name"], check["passed"]) for check in found["checks"]] == [("held", False), ("home", True)]
+    assert sorted(str(gate) for _method, _path, _token, gate in requests) == ["None", "passes"]
