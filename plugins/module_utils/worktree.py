@@ -316,10 +316,8 @@ def put_back(journal: Journal, by: Journal, step: Step) -> None:
     """Bring the tree back to where ``step`` of ``journal`` found it, on behalf of the run of ``by``."""
     tree, place = Tree(step.undo["path"], step.undo["kept"]), Place(**step.undo["place"])
     tree.check()
-    origin = {"run": journal.run_id, "seq": step.seq}
-    begun = [known for known in by.to_undo(step.component, step.name) if known.undo.get("reverts") == origin]
-    # What an interrupted attempt kept is what was there; by now it may be half of each.
-    undo = begun[0].undo if begun else undo_of(tree, tree.keep(by.run_id, place.tree), place.tree)
-    with journal.reverting(step, by, undo):
+    # After an interrupted attempt this is half of each; the way back that it announced stays the one in force.
+    now = tree.keep(by.run_id, place.tree)
+    with journal.reverting(step, by, undo_of(tree, now, place.tree)):
         # A switch that was killed left files that git does not know yet as its own.
-        tree.move(place, [undo["place"]["tree"], step.undo["towards"]])
+        tree.move(place, [now.tree, step.undo["towards"]])
