@@ -157,15 +157,14 @@ class Tree:
 
     def check(self) -> None:
         """Refuse a tree that somebody is at work in."""
-        for name in ("index.lock", "HEAD.lock"):
-            path = os.path.join(self.directory, name)
-            if os.path.exists(path):
-                raise RollbackError(
-                    "Another git command is at work in the working tree, or was killed there",
-                    found=name,
-                    where=path,
-                    next_step=f"rm {path} (if no git runs any more)",
-                )
+        lock = os.path.join(self.directory, "index.lock")
+        if os.path.exists(lock):
+            raise RollbackError(
+                "Another git command is at work in the working tree, or was killed there",
+                found="a lock",
+                where=lock,
+                next_step=f"rm {lock} (if no git runs any more)",
+            )
         if self.git("ls-files", "--unmerged", "-z"):
             raise RollbackError(
                 "The working tree is in the middle of a merge", where=self.root, next_step=f"git -C {self.root} status"
@@ -241,6 +240,7 @@ class Tree:
 
     def _set_head(self, place: Place) -> None:
         lock = os.path.join(self.directory, "HEAD.lock")
+        # Only a git that was killed leaves it for long; one at work in the tree has locked the index too.
         if os.path.exists(lock):
             os.unlink(lock)
         if self.head() == (place.commit, place.branch):
@@ -275,12 +275,6 @@ def undo_of(tree: Tree, place: Place, towards: str) -> dict[str, Any]:
     return {"path": tree.root, "kept": tree.kept, "place": dataclasses.asdict(place), "towards": towards}
 
 
-def unfinished(journal: Journal, component: str, root: str, commit: str) -> Step | None:
-    """The switch of the tree to ``commit`` that the run announced and did not complete."""
-    steps = journal.to_undo(component, os.path.realpath(root))
-    return next((step for step in steps if step.undo.get("towards") == commit and step.state != "done"), None)
-
-
 def check(tree: Tree, commit: str) -> None:
     """Refuse a switch that could not be done."""
     tree.check()
@@ -288,38 +282,23 @@ def check(tree: Tree, commit: str) -> None:
         raise RollbackError("The commit is not in the repository", found=commit, where=tree.root)
 
 
-def needed(journal: Journal, component: str, tree: Tree, commit: str) -> bool:
-    """Whether a switch to ``commit`` has something to do."""
-    return bool(unfinished(journal, component, tree.root, commit)) or not tree.is_at(commit)
-
-
 def switch(journal: Journal, component: str, tree: Tree, commit: str) -> None:
-    """Journal, then bring the tree to ``commit``; an interrupted switch is completed."""
+    """Journal, then bring the tree to ``commit``; what an interrupted switch left is taken for what was there."""
     check(tree, commit)
-    step = unfinished(journal, component, tree.root, commit)
-    if step:
-        tree.move(goal(commit, step.undo["place"]), [step.undo["place"]["tree"]])
-        journal.done(step.seq)
-    elif needed(journal, component, tree, commit):
-        place = tree.keep(journal.run_id, commit)
-        undo = undo_of(tree, place, commit)
-        with journal.step(component, "switch", tree.root, undo):
-            tree.move(goal(commit, undo["place"]), [place.tree])
-
-
-def goal(commit: str, before: dict[str, str]) -> Place:
-    """``commit`` itself, on no branch unless the tree was on one that ends there."""
-    return Place(commit, commit, commit, before["branch"] if before["commit"] == commit else "")
+    if tree.is_at(commit):
+        return
+    before = tree.keep(journal.run_id, commit)
+    branch = before.branch if before.commit == commit else ""
+    with journal.step(component, "switch", tree.root, undo_of(tree, before, commit)):
+        tree.move(Place(commit, commit, commit, branch), [before.tree])
 
 
 def put_back(journal: Journal, by: Journal, step: Step) -> None:
     """Bring the tree back to where ``step`` of ``journal`` found it, on behalf of the run of ``by``."""
     tree, place = Tree(step.undo["path"], step.undo["kept"]), Place(**step.undo["place"])
     tree.check()
-    origin = {"run": journal.run_id, "seq": step.seq}
-    begun = [known for known in by.to_undo(step.component, step.name) if known.undo.get("reverts") == origin]
-    # What an interrupted attempt kept is what was there; by now it may be half of each.
-    undo = begun[0].undo if begun else undo_of(tree, tree.keep(by.run_id, place.tree), place.tree)
-    with journal.reverting(step, by, undo):
+    # After an interrupted attempt this is half of each; the way back that it announced stays the one in force.
+    now = tree.keep(by.run_id, place.tree)
+    with journal.reverting(step, by, undo_of(tree, now, place.tree)):
         # A switch that was killed left files that git does not know yet as its own.
-        tree.move(place, [undo["place"]["tree"], step.undo["towards"]])
+        tree.move(place, [now.tree, step.undo["towards"]])

@@ -138,7 +138,7 @@ def switch(by: Journal, params: dict[str, Any], act: bool) -> dict[str, Any]:
     pairs = [(os.path.join(tree.root, name), os.path.join(params["prepared"], name)) for name in names]
     worktree.check(tree, commit)
     head, branch = tree.head()
-    needed = worktree.needed(by, component, tree, commit)
+    needed = not tree.is_at(commit)
     result = {
         "before": {"commit": head, "branch": branch},
         "after": {"commit": commit, "branch": branch if head == commit else ""},

@@ -359,7 +359,14 @@ def test_a_branch_that_has_moved_since_stays_where_it_is(root, old, journal):
     assert git(root, "status", "--porcelain", "--untracked-files=no") == ""
 
 
-@pytest.mark.parametrize("wrong", ["index.lock", "HEAD.lock", "merge", "commit", "no repository"])
+def test_locks_of_a_killed_switch_are_not_in_the_way(root, old, journal):
+    for name in ("HEAD.lock", "rollback.index.lock", "rollback.index"):
+        (root / ".git" / name).touch()
+    switch(journal, root, old)
+    assert Tree(str(root)).is_at(old)
+
+
+@pytest.mark.parametrize("wrong", ["index.lock", "merge", "commit", "no repository"])
 def test_what_cannot_be_done_is_refused_before_anything_changes(root, old, journal, wrong, tmp_path, untouched):
     commit_id, place = old, root
     if wrong.endswith(".lock"):

@@ -188,12 +188,12 @@ def test_a_file_system_that_cannot_exchange_is_found_out_when_preparing(argument
     class Libc:
         @staticmethod
         def renameat2(*_argv):
-            exchange.ctypes.set_errno(errno.EOPNOTSUPP)
+            exchange.ctypes.set_errno(errno.EINVAL)
             return -1
 
     monkeypatch.setattr(exchange.ctypes, "CDLL", lambda *_, **__: Libc)
     wanted = {**arguments, "directories": [], "state": "prepared"}
-    assert "exchanged in one step" in run_module("checkout_switch", wanted, fails=True)["msg"]
+    assert "cannot be exchanged in one step" in run_module("checkout_switch", wanted, fails=True)["msg"]
     assert not os.path.exists(arguments["prepared"])
 
 
