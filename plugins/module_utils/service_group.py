@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import time
 from typing import Any
 
 from ansible_collections.campaign.rollback.plugins.module_utils import units
@@ -28,6 +29,8 @@ COMPONENT = "services"
 #: Steps of the journal: writers are held, queued jobs are set aside.
 WRITERS = "writers"
 QUEUE = "queue"
+#: Seconds after which queue workers that are still there are asked again; their mark is a time in whole seconds.
+ASK_AGAIN_S = 5.0
 #: Kinds of units that start others and have no process themselves.
 WITHOUT_PROCESS = (".timer", ".path", ".socket", ".target")
 
@@ -193,20 +196,22 @@ class Workers:
 def restart_workers(run: Runner, workers: Workers, path: str) -> list[int]:
     """Ask the workers of the release ``path`` to end after their job, and wait until none of those before is left.
 
-    Asked after the switch, and whoever was there by then has to go: a worker that began between the switch and the
-    question compares its own start with the question and would stay. Returns the new process ids.
+    Asked after the switch, and whoever was there by then has to go. A worker that was about to begin takes the mark that
+    it should end at for the one that it began with, and would run on; so it is asked again. Returns the new process ids.
     """
     live = os.path.realpath(path)
     old = set(matching(workers.pattern))
     command = artisan(workers.user, workers.php, ["queue:restart"])
     command[command.index("artisan")] = os.path.join(path, "artisan")
-    status, output, error = run(command)
-    if status:
-        raise RollbackError("queue:restart failed", found=" ".join((error or output).split())[:200], where=path)
+    asked = 0.0
 
     def missing() -> str:
+        nonlocal asked
         now = matching(workers.pattern)
         left = old & set(now)
+        if not asked or (left and time.monotonic() - asked > ASK_AGAIN_S):
+            _ask(run, command, path)
+            asked = time.monotonic()
         if left:
             return "still run: " + ", ".join(str(known.pid) for known in sorted(left, key=lambda known: known.pid))
         other = {where for where in now.values() if os.path.realpath(where) != live}
@@ -217,6 +222,12 @@ def restart_workers(run: Runner, workers: Workers, path: str) -> list[int]:
     next_step = "restart the workers by their supervisor"
     wait_for(missing, "Queue workers do not run the live code", workers.pattern, workers.seconds, next_step)
     return sorted(known.pid for known in matching(workers.pattern))
+
+
+def _ask(run: Runner, command: list[str], path: str) -> None:
+    status, output, error = run(command)
+    if status:
+        raise RollbackError("queue:restart failed", found=" ".join((error or output).split())[:200], where=path)
 
 
 def resume(

@@ -26,7 +26,7 @@ options:
     description: Item to the name of the person who looked at it.
     type: dict
     default: {}
-  run_id:
+  run:
     description: Rollback whose checklist it is. Without one nothing is kept.
     type: str
     default: ""
@@ -60,7 +60,7 @@ EXAMPLES = r"""
       - {item: templates, text: Template selection functions properly}
     results: [{check: campaign list, result: passed}]
     signed_off: {templates: J. Doe}
-    run_id: 20261121T174500Z
+    run: 20261121T174500Z
 """
 
 RETURN = r"""
@@ -95,7 +95,7 @@ def main() -> None:
             "items": {"type": "list", "elements": "dict", "required": True},
             "results": {"type": "list", "elements": "dict", "default": []},
             "signed_off": {"type": "dict", "default": {}},
-            "run_id": {"type": "str", "default": ""},
+            "run": {"type": "str", "default": ""},
             "state_dir": {"type": "path", "default": "/var/lib/rollback"},
         },
         supports_check_mode=True,
@@ -103,7 +103,7 @@ def main() -> None:
     params = module.params
     try:
         checklists.check(params["items"], params["signed_off"])
-        path = checklists.path_of(params["state_dir"], params["run_id"]) if params["run_id"] else ""
+        path = checklists.path_of(params["state_dir"], params["run"]) if params["run"] else ""
         before = checklists.read(path) if path else {}
         after = checklists.sign(before, params["signed_off"], now())
         if path and after != before and not module.check_mode:

@@ -162,6 +162,11 @@ def workers(pattern):
     return service_group.Workers(pattern, "app", "php", 30)
 
 
+@pytest.fixture(autouse=True)
+def ask_again_soon(monkeypatch):
+    monkeypatch.setattr(service_group, "ASK_AGAIN_S", 0.2)
+
+
 def switch(live):
     (live.parent / "next").symlink_to("new")
     (live.parent / "next").rename(live)
@@ -174,7 +179,7 @@ def test_queue_workers_are_new_ones_in_the_live_release(supervised):
 
     def run(argv):
         assert argv == ["runuser", "-u", "app", "--", "php", f"{live}/artisan", "queue:restart", "--no-interaction"]
-        mark.write_text("1")
+        mark.write_text(mark.read_text() + "1")
         return 0, "", ""
 
     started = service_group.restart_workers(run, workers(pattern), str(live))
@@ -183,8 +188,24 @@ def test_queue_workers_are_new_ones_in_the_live_release(supervised):
     assert set(matching(pattern).values()) == {str(live.parent / "new")}
 
 
+def test_a_worker_that_took_the_mark_for_its_own_is_asked_again(supervised):
+    """The race: the mark was there when the worker began to look, so it sees no change and runs on with old code."""
+    mark, live, pattern = supervised
+    switch(live)
+    asked = []
+
+    def run(_argv):
+        asked.append(True)
+        if len(asked) > 1:
+            mark.write_text(mark.read_text() + "1")
+        return 0, "", ""
+
+    assert service_group.restart_workers(run, workers(pattern), str(live))
+    assert len(asked) > 1
+
+
 def test_a_worker_that_missed_the_mark_is_found(supervised):
-    """The race: the mark was there when the worker began, so it sees no change and runs on with the old code."""
+    """Nobody supervises it, or its cache is another one than the application's."""
     _mark, live, pattern = supervised
     switch(live)
     stubborn = service_group.Workers(pattern, "app", "php", 0.1)
@@ -196,10 +217,10 @@ def test_a_worker_that_was_started_again_before_the_switch_is_found(supervised):
     """Another process than before proves nothing if it runs the old code."""
     mark, live, pattern = supervised
     (live.parent / "current2").symlink_to("new")
-    elsewhere = service_group.Workers(pattern, "app", "php", 0.5)
+    elsewhere = service_group.Workers(pattern, "app", "php", 2)
 
     def run(_argv):
-        mark.write_text("1")
+        mark.write_text(mark.read_text() + "1")
         return 0, "", ""
 
     with pytest.raises(RollbackError, match=r"workers run in .*/old"):

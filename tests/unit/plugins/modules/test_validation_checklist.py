@@ -17,7 +17,7 @@ ITEMS = [
 
 @pytest.fixture
 def arguments(state_dir):
-    return {"items": ITEMS, "run_id": RUN_ID, "state_dir": state_dir}
+    return {"items": ITEMS, "run": RUN_ID, "state_dir": state_dir}
 
 
 def rows(**results):
@@ -72,7 +72,7 @@ def test_what_nothing_proved_may_be_signed_off(run_module, arguments):
 
 @pytest.mark.parametrize("options", [{"check": True}, {}])
 def test_nothing_is_kept_in_check_mode_or_without_a_run(run_module, arguments, state_dir, options):
-    given = {**arguments, "signed_off": {"templates": "J. Doe"}, "run_id": RUN_ID if options else ""}
+    given = {**arguments, "signed_off": {"templates": "J. Doe"}, "run": RUN_ID if options else ""}
     found = run_module("validation_checklist", given, **options)
     assert (found["changed"], found["open"]) == (bool(options), ["listing"])
     assert not os.path.exists(state_dir)
@@ -87,7 +87,7 @@ def test_nothing_is_kept_in_check_mode_or_without_a_run(run_module, arguments, s
         ({"items": [{"item": "a", "text": "b", "check": []}]}, "Found: check."),
         ({"items": [{"item": "a", "text": "b"}, {"item": "a", "text": "c"}]}, "Found: a."),
         ({"items": [{"item": "a"}]}, "A checklist item has a name of its own and a text"),
-        ({"run_id": "../x"}, "A run id looks like"),
+        ({"run": "../x"}, "A run id looks like"),
     ],
 )
 def test_what_is_unclear_is_refused(run_module, arguments, untouched, changes, message):
