@@ -196,8 +196,9 @@ class Workers:
 def restart_workers(run: Runner, workers: Workers, path: str) -> list[int]:
     """Ask the workers of the release ``path`` to end after their job, and wait until none of those before is left.
 
-    Asked after the switch, and whoever was there by then has to go. A worker that was about to begin takes the mark that
-    it should end at for the one that it began with, and would run on; so it is asked again. Returns the new process ids.
+    Asked after the switch, and whoever was there by then has to go. A worker that was about to begin takes the mark
+    that it should end at for the one that it began with, and would run on, so it is asked again. Returns the new
+    process ids.
     """
     live = os.path.realpath(path)
     old = set(matching(workers.pattern))
