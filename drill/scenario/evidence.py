@@ -112,7 +112,6 @@ def build(level: str, observed: dict[str, Any]) -> dict[str, Any]:
         "outage_s": outage(samples),
         "requests": len(samples),
         "failed_requests": sum(not sample.ok for sample in samples),
-        "nobody_served_s": nobody_served(samples),
         "rows_lost": observed["rows_lost"],
         "later_rows": sum(table["brought"] for found in recovered for table in found["tables"].values()),
         "duplicate_sends": observed["duplicate_sends"],
@@ -127,7 +126,7 @@ def build(level: str, observed: dict[str, Any]) -> dict[str, Any]:
             "bytes": max((load.get("bytes", 0) for load in loads), default=0),
             "load_s": max((load.get("load_s", 0) for load in loads), default=0),
             "swap_s": max((swap.get("swap_s", 0) for swap in swaps), default=0),
-            "copy_s": max((found["seconds"] for found in reversed_migrations), default=0),
         },
         "budget_s": observed["budget_s"],
+        **({"nobody_served_s": nobody_served(samples)} if level == "partial" else {}),
     }
