@@ -99,7 +99,7 @@ def test_the_plan_says_why_users_have_to_wait():
 
 
 def configure_fpm(before, after):
-    pool = "/etc/php/8.2/fpm/pool.d/campaign.conf"
+    pool = "/etc/php/8.2/fpm/pool.d/www.conf"
     change = f"s/^process_control_timeout = {before}/process_control_timeout = {after}/"
     on("web1", f"grep -q '^process_control_timeout = {before}' {pool} && sed -i '{change}' {pool}")
 
