@@ -26,7 +26,7 @@ up: setup ## Bring up the drill system: containers, release v1, data
 	drill/bin/up
 
 .PHONY: drill
-drill: setup ## Break the drill system, roll it back under traffic, undo, show the evidence (LEVEL=full)
+drill: setup ## Break the drill system, roll it back under traffic, undo, show the evidence (LEVEL=full or partial)
 	drill/bin/up --fresh
 	python drill/scenario/run.py $(LEVEL)
 
@@ -67,6 +67,7 @@ molecule: setup ## Drill of a whole rollback with Molecule, on a system of its o
 	drill/bin/ensure-engine
 	drill/bin/build-images
 	molecule test --scenario-name default
+	molecule test --scenario-name level_partial
 
 .PHONY: faults
 faults: export DRILL_NAME := faults
