@@ -61,6 +61,10 @@ class Identity:
     image: int = 0
     command: str = ""
 
+    def same_as(self, other: Identity | None) -> bool:
+        """Whether both are one process, whichever program it runs by now."""
+        return other is not None and (self.pid, self.started) == (other.pid, other.started)
+
 
 def identify(pid: int, root: str = "/proc") -> Identity | None:
     """Which process has this number now, None if there is none."""

@@ -169,13 +169,13 @@ def _take_over_one(run: Runner, unit: str, verb: str, pid: int, seconds: float) 
 
     def now() -> Snapshot:
         found = Snapshot.of(pid)
-        same = found.main and before.main and found.main.started == before.main.started
+        same = found.main is not None and found.main.same_as(before.main)
         # systemctl answers before a reload is over; only a restart gives the unit another main process.
         return found if same and verb != "restart" else Snapshot.of(main_pids(run, [unit])[unit])
 
     def missing() -> str:
         after = now()
-        if verb == "restart" and after.main and before.main and after.main.started == before.main.started:
+        if verb == "restart" and after.main is not None and after.main.same_as(before.main):
             return f"it is still process {pid}"
         return missing_proof(before, after)
 

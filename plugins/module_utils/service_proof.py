@@ -42,7 +42,7 @@ def missing_proof(before: Snapshot, after: Snapshot) -> str:
     """Why a reload is not over yet, empty if it is."""
     if after.main is None:
         return "its main process does not run"
-    if before.main is None or before.main.pid != after.main.pid or before.main.started != after.main.started:
+    if before.main is None or not before.main.same_as(after.main):
         return ""
     old, new = before.workers & after.workers, after.workers - before.workers
     if not after.main.command.startswith(HOLDS_CODE):
