@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 
+import httpx
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
@@ -46,7 +47,7 @@ def refused(**variables):
 
 
 def version(host):
-    return json.loads(on(host, "curl -s http://127.0.0.1/api/health"))["version"]
+    return httpx.get(f"{System().web[host]}/api/health", timeout=15, trust_env=False).json()["version"]
 
 
 def unit(host, name):
@@ -62,7 +63,7 @@ def children(host, name):
 def writers():
     """Which processes write, on all hosts."""
     found = {host: unit(host, "campaign-worker") for host in WEB}
-    return {**found, "wa1": on("wa1", "pgrep -x node | tail -1").strip()}
+    return {**found, "wa1": on("wa1", "pgrep -f '[w]hatsapp-service/server.js' | tail -1").strip()}
 
 
 @pytest.fixture(scope="module")
