@@ -9,7 +9,7 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 LEVEL ?= full
 LAYOUT ?= $(or $(DRILL_LAYOUT),releases)
 export DRILL_LAYOUT := $(LAYOUT)
-SCENARIO ?= default
+SCENARIO ?= default level_frontend level_partial
 
 .PHONY: help
 help: ## List the targets
@@ -29,7 +29,7 @@ up: setup ## Bring up the drill system: containers, release v1, data
 	drill/bin/up
 
 .PHONY: drill
-drill: setup ## Break the drill system, roll it back under traffic, undo, show the evidence (LEVEL=full or frontend, LAYOUT=releases or checkout)
+drill: setup ## Break the drill system, roll it back under traffic, undo, show the evidence (LEVEL=full, partial or frontend, LAYOUT=releases or checkout)
 	drill/bin/up --fresh
 	python drill/scenario/run.py $(LEVEL)
 
@@ -66,10 +66,10 @@ integration-mysql: setup
 .PHONY: molecule
 molecule: export DRILL_NAME := molecule
 molecule: export DRILL_NETWORK := 172.30.79
-molecule: setup ## A rollback with Molecule, on a system of its own (SCENARIO=level_frontend for level 1)
+molecule: setup ## Rollbacks of each level with Molecule, on a system of their own (SCENARIO=level_frontend: that one alone)
 	drill/bin/ensure-engine
 	drill/bin/build-images
-	molecule test --scenario-name $(SCENARIO)
+	for scenario in $(SCENARIO); do molecule test --scenario-name $$scenario; done
 
 .PHONY: faults
 faults: export DRILL_NAME := faults

@@ -18,6 +18,34 @@ def window(samples: Iterable[Sample], began: float, ended: float) -> list[Sample
     return [sample for sample in samples if began <= sample.at <= ended]
 
 
+#: No answer, or one of a server that has nobody behind it or holds users back. A faulty release answers otherwise.
+OUT = (0, 502, 503, 504)
+
+
+def nobody_served(samples: Iterable[Sample]) -> float:
+    """Seconds in which every host was out at once, each from a request that it did not serve until the next one it did.
+
+    What was under way when the observation ended counts as served no more.
+    """
+    spans: dict[str, list[tuple[float, float]]] = {}
+    since: dict[str, float] = {}
+    last = 0.0
+    for sample in sorted(samples, key=lambda one: one.at):
+        last = max(last, sample.at + sample.seconds)
+        own = spans.setdefault(sample.host, [])
+        if sample.status in OUT:
+            since.setdefault(sample.host, sample.at)
+        elif sample.host in since:
+            own.append((since.pop(sample.host), sample.at))
+    for host, began in since.items():
+        spans[host].append((began, last))
+    common = next(iter(spans.values()), [])
+    for own in list(spans.values())[1:]:
+        both = [(max(a, c), min(b, d)) for a, b in common for c, d in own]
+        common = [(start, end) for start, end in both if start < end]
+    return round(sum(end - start for start, end in common), 2)
+
+
 def outage(samples: Iterable[Sample]) -> float:
     """Longest span, in seconds, in which some host served nobody.
 
@@ -73,6 +101,9 @@ def build(level: str, observed: dict[str, Any]) -> dict[str, Any]:
     loads = results(observed["events"], "load_s")
     swaps = results(observed["events"], "swap_s", "incoming")
     recovered = results(observed["events"], "tables", "longest_s")
+    reversed_migrations = [
+        found for found in results(observed["events"], "copied", "rows", "seconds") if found["reverse"]
+    ]
     return {
         "schema": SCHEMA,
         "level": level,
@@ -90,10 +121,12 @@ def build(level: str, observed: dict[str, Any]) -> dict[str, Any]:
             "failed": sum(not check["passed"] for check in observed["checks"]),
         },
         "database": {
-            "strategy": next(("standby" if swap["incoming"].endswith("__standby") else "load" for swap in swaps), ""),
+            "strategy": next(("migrations" for _step in reversed_migrations), "")
+            or next(("standby" if swap["incoming"].endswith("__standby") else "load" for swap in swaps), ""),
             "bytes": max((load.get("bytes", 0) for load in loads), default=0),
             "load_s": max((load.get("load_s", 0) for load in loads), default=0),
             "swap_s": max((swap.get("swap_s", 0) for swap in swaps), default=0),
         },
         "budget_s": observed["budget_s"],
+        **({"nobody_served_s": nobody_served(samples)} if level == "partial" else {}),
     }

@@ -189,8 +189,59 @@ def run_checks_failed(checks, most=3):
     return "; ".join(lines[:most]) + (f"; and {len(lines) - most} more" if len(lines) > most else "")
 
 
+def run_service_checks(found, writers, pm2, evidence):
+    """What is known of each service of a host: ``{name, passed, detail}``.
+
+    ``found`` is what service_info returned, with what pm2 returned as ``pm2``; ``evidence`` has the ``proofs`` and what
+    was ``started``, as service_group returned them.
+    """
+    rows = []
+    proofs = {proof["unit"]: proof for proof in evidence["proofs"]}
+    for unit, service in found["services"].items():
+        faults = [] if service["active"] else [f"{unit} is not active"]
+        if unit in writers and service["pid"] and service["directory"] != found["live"]:
+            faults.append(f"{unit} runs other code")
+        told = "; ".join(faults) or "active"
+        if unit in proofs and not faults:
+            told = "taken over after {seconds} s".format(**proofs[unit])
+        if evidence["started"].get(unit) and not faults:
+            told = f"process {evidence['started'][unit]}, started by this run, in {service['directory']}"
+        rows.append({"name": unit, "passed": not faults, "detail": told})
+    return rows + ([_pm2_check(found["pm2"], pm2["name"], found["live"])] if pm2 else [])
+
+
+def _pm2_check(found, name, live):
+    """What is known of the process under pm2."""
+    wrong = found.get("wrong_environment", [])
+    faults = [
+        (found["status"] != "online", f"pm2 {name} is {found['status']}"),
+        (not found["directory"].startswith(live), f"pm2 {name} runs in {found['directory']}"),
+        (
+            found["directory"] != found.get("declared_directory", found["directory"]),
+            f"pm2 {name} does not run where its ecosystem file says, {found.get('declared_directory')}",
+        ),
+        (bool(wrong), f"pm2 {name} has another environment than its ecosystem file says: {', '.join(wrong)}"),
+    ]
+    told = "; ".join(text for is_so, text in faults if is_so)
+    return {
+        "name": f"pm2 {name}",
+        "passed": not told,
+        "detail": told or f"process {found['pid']}, {found['directory']}",
+    }
+
+
+def run_gated(hosts, hostvars):
+    """Why users cannot go on working while the run switches, a sentence each, from the ``<component>_gated`` facts."""
+    reasons = []
+    for host in hosts:
+        for component in hostvars[host].get("run_host_components", []):
+            reason = hostvars[host].get(component + "_gated")
+            reasons += [f"{component} on {host}: {reason}"] if reason else []
+    return reasons
+
+
 def run_checks(hosts, hostvars):
-    """Every check of a run as ``{check, where, result, detail}``: HTTP, database, processes."""
+    """Every check of a run as ``{check, where, result, detail}``: HTTP, database, services, processes, tests."""
     rows = []
     controller = hostvars["localhost"]
     http = controller.get("validation_outside") or controller.get("validation_inside") or {}
@@ -207,6 +258,10 @@ def run_checks(hosts, hostvars):
             listed = ", ".join("{count} {command} {state}".format(**entry).strip() for entry in database["processes"])
             detail = f"{database['threads_connected']} connections: {listed}"
             rows.append({"check": "process list", "where": host, "passed": True, "detail": detail})
+        own = (hostvars[host].get("validation_tested") or {}).get("checks", [])
+        for check in (hostvars[host].get("services_checked") or []) + own:
+            detail = check["detail"] or f"{check['seconds']:.2f} s"
+            rows.append({"check": check["name"], "where": host, "passed": check["passed"], "detail": detail})
         found = hostvars[host].get("validation_found_processes") or {}
         for name, process in found.get("processes", {}).items():
             megabytes = round(process["rss_bytes"] / 1048576)
@@ -296,6 +351,7 @@ class FilterModule:
             "run_checks_failed": run_checks_failed,
             "run_components_of": run_components_of,
             "run_failures": run_failures,
+            "run_gated": run_gated,
             "run_groups_of": run_groups_of,
             "run_manifest": run_manifest,
             "run_plan": run_plan,
@@ -305,6 +361,7 @@ class FilterModule:
             "run_recovered_rows": run_recovered_rows,
             "run_recovery_rows": run_recovery_rows,
             "run_refusals": run_refusals,
+            "run_service_checks": run_service_checks,
             "run_table": run_table,
             "run_undo_plan": run_undo_plan,
             "run_verified": run_verified,

@@ -84,6 +84,27 @@ def losses(db: Database, schema: str, drops: Iterable[Mapping[str, Any]]) -> lis
     return found
 
 
+def demands(live: Mapping[str, Mapping[str, Column]], restored: Mapping[str, Mapping[str, Column]]) -> list[str]:
+    """Why code that knows the ``restored`` tables cannot work on the ``live`` ones, in words; name -> columns each.
+
+    It misses what is not there, and gives no value to a column that it does not know.
+    """
+    found = [f"table {table} is missing" for table in sorted(set(restored) - set(live))]
+    for table in sorted(set(restored) & set(live)):
+        known, present = restored[table], live[table]
+        found += [f"column {table}.{name} is missing" for name in sorted(set(known) - set(present))]
+        found += [
+            f"column {table}.{name} must have a value"
+            for name in sorted(set(present) - set(known))
+            if present[name].default is None and not present[name].nullable and not _filled_by_server(present[name])
+        ]
+    return found
+
+
+def _filled_by_server(column: Column) -> bool:
+    return column.generated or "auto_increment" in column.extra
+
+
 def told(loss: Mapping[str, Any]) -> str:
     """A loss in words."""
     rows = "an unknown number of" if loss["rows"] is None else loss["rows"]

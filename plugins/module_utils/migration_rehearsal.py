@@ -23,6 +23,7 @@ from ansible_collections.campaign.rollback.plugins.module_utils.database import 
 )
 from ansible_collections.campaign.rollback.plugins.module_utils.database_migrations import (
     TABLE,
+    demands,
     differences,
     losses,
     told,
@@ -107,10 +108,12 @@ def compare(
 
     ``before`` are its checksums before. ``named`` are the tables that the source of the migrations names, ``whole``
     says that they may change others too. Returns ``differences`` from the recorded state, ``affected`` tables of
-    ``schema`` (all of them if ``whole``, or if rows changed where the source named nothing), and ``losses`` in words.
+    ``schema`` (all of them if ``whole``, or if rows changed where the source named nothing), ``losses`` in words, and
+    the ``demands`` of the live schema that the restored code would not meet.
     """
     live, copied = table_digests(db, schema), table_digests(db, copy)
-    columns = {table: set(own) for (_schema, table), own in read_columns(db, [copy]).items()}
+    columns = {table: own for (_schema, table), own in read_columns(db, [copy]).items()}
+    present = {table: own for (_schema, table), own in read_columns(db, [schema]).items()}
     structure = {name for name in live if copied.get(name) != live[name]}
     same = sorted(set(live) - structure - {TABLE})
     after = checksums(db, copy, [name for name in same if name in before])
@@ -119,14 +122,15 @@ def compare(
     drops: list[dict[str, Any]] = [{"table": name, "column": None} for name in sorted(set(live) - set(copied))]
     drops += [
         {"table": table, "column": column}
-        for (_schema, table), own in sorted(read_columns(db, [schema]).items())
+        for table, own in sorted(present.items())
         if table in copied
-        for column in sorted(set(own) - columns[table])
+        for column in sorted(set(own) - set(columns[table]))
     ]
     return {
         "differences": differences(db, copy, digests, migrations),
         "affected": sorted(affected),
         "losses": [told(loss) for loss in losses(db, schema, drops)],
+        "demands": demands(present, columns),
     }
 
 

@@ -16,6 +16,13 @@ LIST = re.compile(r"\[(?=\s*[{\]])")
 #: Statuses in which pm2 will not start the process again by itself.
 AT_REST = ("stopped", "errored")
 
+#: Prints what an ecosystem file declares for one process. The file is JavaScript, so only node can read it.
+READ = """
+const file = require(process.argv[1]);
+const app = [].concat(file.apps || file).find((one) => one.name === process.argv[2]) || null;
+console.log(JSON.stringify(app && { cwd: app.cwd || '', env: app.env || {} }));
+"""
+
 #: argv -> (exit status, stdout, stderr)
 Runner = Callable[[list[str]], "tuple[int, str, str]"]
 
@@ -77,12 +84,33 @@ def parse(output: str) -> list[Process]:
     return processes
 
 
+@dataclasses.dataclass
+class Declared:
+    """What an ecosystem file says of a process; the values of ``env`` may be secrets."""
+
+    cwd: str
+    env: dict[str, Any]
+
+    def wrong_environment(self, found: dict[str, str]) -> list[str]:
+        """Names whose value in the environment ``found`` of a process is not the declared one."""
+        wanted = {name: text for name, text in ((name, as_text(value)) for name, value in self.env.items()) if text}
+        return sorted(name for name, text in wanted.items() if found.get(name) != text)
+
+
+def as_text(value: Any) -> str:
+    """A declared value as a process gets it; empty for one that is no plain value."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, (str, int, float)) else ""
+
+
 class Pm2:
     """The pm2 of one user."""
 
     def __init__(self, run: Runner, user: str, home: str) -> None:
         """Run everything as ``user``, with the daemon in ``home`` and without its greetings."""
         self._run = run
+        self._user = user
         self._prefix = ["runuser", "-u", user, "--", "env", f"PM2_HOME={home}", "PM2_SILENT=true", "pm2"]
 
     def _call(self, *arguments: str) -> str:
@@ -102,6 +130,23 @@ class Pm2:
         """The process with this name, None if pm2 does not know it; of several instances one that runs."""
         named = [process for process in self.processes() if process.name == name]
         return min(named, key=lambda process: process.at_rest, default=None)
+
+    def declared(self, name: str, ecosystem: str) -> Declared:
+        """What the ecosystem file says of the process; raises RollbackError if it says nothing."""
+        status, output, _error = self._run(["runuser", "-u", self._user, "--", "node", "-e", READ, ecosystem, name])
+        try:
+            app = json.loads(output) if not status else None
+        except ValueError:
+            app = None
+        if not isinstance(app, dict):
+            # What node said may quote the file.
+            raise RollbackError(
+                "The ecosystem file does not describe the process",
+                found=f"exit status {status}, no process {name}",
+                where=ecosystem,
+                next_step=f"node -p 'require(\"{ecosystem}\")'",
+            )
+        return Declared(app["cwd"] or os.path.dirname(ecosystem), app["env"])
 
     def stop(self, name: str) -> None:
         """Stop by name; the entry stays in the table."""

@@ -68,6 +68,14 @@ losses:
   type: list
   elements: str
   sample: ["table campaign_hybrid_options with 3 rows"]
+demands:
+  description:
+    - What of the dropped columns asks older code for what it does not give, such as a value. With none the older code
+      can work on the live schema, as far as O(drops) tell.
+  returned: success
+  type: list
+  elements: str
+  sample: ["column campaigns.campaign_type must have a value"]
 tables:
   description: Bytes of each table of the schema.
   returned: success
@@ -75,10 +83,30 @@ tables:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.campaign.rollback.plugins.module_utils.database import DEFAULT_SOCKET, Database, read_tables
-from ansible_collections.campaign.rollback.plugins.module_utils.database_migrations import losses, read_applied, told
+from ansible_collections.campaign.rollback.plugins.module_utils.database import (
+    DEFAULT_SOCKET,
+    Database,
+    read_columns,
+    read_tables,
+)
+from ansible_collections.campaign.rollback.plugins.module_utils.database_migrations import (
+    demands,
+    losses,
+    read_applied,
+    told,
+)
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
 from ansible_collections.campaign.rollback.plugins.module_utils.migrations import to_reverse, vanished
+
+
+def reversed_columns(columns, drops):
+    """The columns of each table without what is dropped."""
+    dropped = {(drop["table"], drop["column"]) for drop in drops}
+    return {
+        table: {name: column for name, column in own.items() if (table, name) not in dropped}
+        for table, own in columns.items()
+        if (table, None) not in dropped
+    }
 
 
 def main() -> None:
@@ -108,6 +136,7 @@ def main() -> None:
             drops = [drop for drop in given["drops"] if drop["table"] is not None]
             lost = [told(loss) for loss in losses(db, schema, drops)]
             tables = read_tables(db, [schema])[schema]
+            columns = {table: own for (_schema, table), own in read_columns(db, [schema]).items()}
     except RollbackError as error:
         module.fail_json(msg=str(error))
     batches = {row.name: row.batch for row in live}
@@ -116,6 +145,7 @@ def main() -> None:
         reverse=[{"name": name, "batch": batches[name]} for name in to_reverse(live, recorded)],
         vanished=vanished(live, recorded),
         losses=lost,
+        demands=demands(columns, reversed_columns(columns, drops)),
         tables={name: table.bytes for name, table in sorted(tables.items())},
     )
 

@@ -127,6 +127,11 @@ affected:
   returned: with O(state=compared)
   type: list
   elements: str
+demands:
+  description: What the live schema asks of code that the restored one would not, such as a value for a column.
+  returned: with O(state=compared)
+  type: list
+  elements: str
 losses:
   description: What of the live schema would be lost, in words, with the number of rows or values.
   returned: with O(state=compared)

@@ -128,6 +128,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+release:
+  description: O(path) with links resolved, which stays the same when the live release changes.
+  returned: with O(state=planned)
+  type: str
 migrations:
   description: The migrations in the order in which they were given, with their files.
   returned: with O(state=planned)
@@ -205,15 +209,17 @@ def artisan(module, environment):
 
 def planned(params):
     """What is known of each migration."""
+    release = os.path.realpath(params["path"])
     try:
-        connection = plain(parse(read(os.path.join(params["path"], ".env"))).get("DB_CONNECTION", "")) or None
+        connection = plain(parse(read(os.path.join(release, ".env"))).get("DB_CONNECTION", "")) or None
     except RollbackError:
         # Then every connection that a migration names counts as another one.
         connection = None
     batches = {migration["name"]: migration["batch"] for migration in params["migrations"]}
-    found = examine_all(params["path"], batches, params["search"], params["accept_lossy"], connection)
+    found = examine_all(release, batches, params["search"], params["accept_lossy"], connection)
     return {
         "changed": False,
+        "release": release,
         "migrations": [{"name": known.name, "path": known.path, "batch": batches[known.name]} for known in found],
         **summary(found),
     }

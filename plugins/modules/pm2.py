@@ -25,7 +25,9 @@ options:
     type: path
     required: true
   ecosystem:
-    description: Ecosystem file. Required with O(state=restarted).
+    description:
+      - Ecosystem file. Required with O(state=restarted).
+      - The running process is compared with what it declares, because pm2 keeps what it knows of a process.
     type: path
   state:
     description:
@@ -76,12 +78,34 @@ directory:
   description: Working directory of the running process with links resolved, as the kernel has it.
   returned: success
   type: str
+declared_directory:
+  description: Working directory that O(ecosystem) declares, with links resolved.
+  returned: if O(ecosystem) is given
+  type: str
+wrong_environment:
+  description: Names of variables whose value in the running process is not the one that O(ecosystem) declares.
+  returned: if O(ecosystem) is given
+  type: list
+  elements: str
 """
+
+import os
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
 from ansible_collections.campaign.rollback.plugins.module_utils.pm2 import Pm2
-from ansible_collections.campaign.rollback.plugins.module_utils.processes import directory_of
+from ansible_collections.campaign.rollback.plugins.module_utils.processes import directory_of, environment_of
+
+
+def compared(pm2, params, pid):
+    """The running process beside what its ecosystem file declares; nothing to compare without one."""
+    if not params["ecosystem"]:
+        return {}
+    declared = pm2.declared(params["name"], params["ecosystem"])
+    return {
+        "declared_directory": os.path.realpath(declared.cwd),
+        "wrong_environment": declared.wrong_environment(environment_of(pid)) if pid else [],
+    }
 
 
 def main() -> None:
@@ -121,6 +145,7 @@ def main() -> None:
                 )
             if state == "stopped" and after is not None and not after.at_rest:
                 raise RollbackError("The process did not stop", found=after.status, where=name)
+        comparison = compared(pm2, params, after.pid if after else 0)
     except RollbackError as error:
         module.fail_json(msg=str(error))
     module.exit_json(
@@ -128,6 +153,7 @@ def main() -> None:
         status=after.status if after else "absent",
         pid=after.pid if after else 0,
         directory=directory_of(after.pid if after else 0),
+        **comparison,
         diff={"before": before.status if before else "absent", "after": state if changed else ""},
     )
 

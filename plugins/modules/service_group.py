@@ -13,7 +13,12 @@ description:
   - O(state=switched) sets queued jobs aside, empties the application's own cache, reloads the servers and starts the
     pm2 process afresh on what is live.
   - O(state=reverted) does the same after an undo, and puts the queued jobs back.
-  - O(state=resumed) starts what was held.
+  - O(state=resumed) starts what was held, and lets queue workers that systemd does not know end after their job.
+  - The lists are in the order of dependency. What comes first is needed by what follows, so it is taken over and
+    started first, and stopped last.
+  - What systemctl answers proves little. A reload is over when no old worker of PHP-FPM is left and its program was
+    loaded anew, with an empty opcode cache, or when any other server has new workers. A writer is another process than
+    the one that was held, in the directory of the live release.
 version_added: 0.1.0
 extends_documentation_fragment:
   - campaign.rollback.run
@@ -30,10 +35,36 @@ options:
     elements: str
     default: []
   restart:
-    description: systemd units that are restarted first.
+    description: systemd units that are restarted first, in this order.
     type: list
     elements: str
     default: []
+  path:
+    description: Link to the live release, which writers have to run.
+    type: path
+    default: /srv/campaign/current
+  proof_s:
+    description: Longest wait for the proof of one service, in seconds; longer than a request or a job may take.
+    type: float
+    default: 30
+  workers:
+    description:
+      - Queue workers under another supervisor than systemd. They cannot be held.
+      - With O(state=resumed) C(queue:restart) is asked for, and waited until none of those before is left.
+    type: dict
+    suboptions:
+      pattern:
+        description: Part of their command line, such as V(artisan queue:work).
+        type: str
+        required: true
+      user:
+        description: User who runs artisan.
+        type: str
+        default: www-data
+      php:
+        description: PHP interpreter.
+        type: str
+        default: php
   pm2:
     description:
       - Process under pm2.
@@ -119,6 +150,17 @@ state:
   description: The state asked for.
   returned: success
   type: str
+proofs:
+  description: The evidence for each unit that was taken over.
+  returned: with O(state=switched) and O(state=reverted), not in check mode
+  type: list
+  elements: dict
+  sample: [{unit: php8.2-fpm.service, pid: 311, new_workers: [4012, 4013], seconds: 0.12}]
+started:
+  description: New main process of each writer, and of queue workers that systemd does not know.
+  returned: with O(state=resumed), not in check mode
+  type: dict
+  sample: {campaign-worker.service: 4077}
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -136,6 +178,11 @@ PM2 = {
 QUEUE = {
     "database": {"type": "int", "default": 0},
     "keys": {"type": "list", "elements": "str", "required": True, "no_log": False},
+}
+WORKERS = {
+    "pattern": {"type": "str", "required": True},
+    "user": {"type": "str", "default": "www-data"},
+    "php": {"type": "str", "default": "php"},
 }
 CACHE = {"database": {"type": "int", "required": True}, "pattern": {"type": "str", "required": True}}
 
@@ -160,24 +207,39 @@ def rehearse(module, run):
             service_group.evaluate(run, part["database"], "return 0", [], [])
 
 
+def resume(module, run, journals, pm2, home):
+    """Start what was held; queue workers last, because their mark lies in the cache that was emptied."""
+    params = module.params
+    seconds, path = params["proof_s"], params["path"]
+    started = service_group.resume(run, journals, params["writers"], pm2, home, path, seconds)
+    if params["workers"]:
+        workers = service_group.Workers(**params["workers"], seconds=seconds)
+        started["queue workers"] = service_group.restart_workers(run, workers, path)
+    return {"started": started}
+
+
 def act(module, run):
-    """Bring the services to the state asked for."""
+    """Bring the services to the state asked for; returns the evidence."""
     params = module.params
     by, journal = Journal.of_module(params), Journal.to_revert(params)
     process = params["pm2"] or {"name": "", "user": "", "home": "", "ecosystem": ""}
     pm2 = Pm2(run, process["user"], process["home"]) if params["pm2"] else None
     if params["state"] == "held":
         service_group.hold(run, by, params["writers"], pm2, process["name"])
-    elif params["state"] == "resumed":
+        return {}
+    if params["state"] == "resumed":
         journals = list({known.run_id: known for known in (journal, by)}.values())
-        service_group.resume(run, journals, params["writers"], pm2, process["home"])
-    else:
-        if params["queue"] and params["state"] == "switched":
-            service_group.set_queue_aside(run, by, params["queue"]["database"], params["queue"]["keys"])
-        elif params["queue"]:
-            service_group.put_queue_back(run, journal, by)
-        empty_cache(module, run)
-        service_group.take_over(run, params["restart"], params["reload"], pm2, process["name"], process["ecosystem"])
+        return resume(module, run, journals, pm2, process["home"])
+    if params["queue"] and params["state"] == "switched":
+        service_group.set_queue_aside(run, by, params["queue"]["database"], params["queue"]["keys"])
+    elif params["queue"]:
+        service_group.put_queue_back(run, journal, by)
+    empty_cache(module, run)
+    proofs = service_group.take_over(run, params["restart"], params["reload"], params["proof_s"])
+    if pm2 is not None:
+        # Forgotten when it was held, so that it starts from the restored file and nothing else.
+        pm2.start(process["name"], process["ecosystem"])
+    return {"proofs": proofs}
 
 
 def main() -> None:
@@ -186,6 +248,9 @@ def main() -> None:
             "writers": {"type": "list", "elements": "str", "default": []},
             "reload": {"type": "list", "elements": "str", "default": []},
             "restart": {"type": "list", "elements": "str", "default": []},
+            "path": {"type": "path", "default": "/srv/campaign/current"},
+            "proof_s": {"type": "float", "default": 30},
+            "workers": {"type": "dict", "options": WORKERS},
             "pm2": {"type": "dict", "options": PM2},
             "queue": {"type": "dict", "options": QUEUE},
             "cache": {"type": "dict", "options": CACHE},
@@ -194,16 +259,17 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
+    result = {}
     try:
         if module.check_mode:
             rehearse(module, lambda argv: module.run_command(argv, cwd="/"))
         else:
             # A directory that every user may enter: the caller's may be closed to the user of pm2.
             with Journal.of_module(module.params).acting():
-                act(module, lambda argv: module.run_command(argv, cwd="/"))
+                result = act(module, lambda argv: module.run_command(argv, cwd="/"))
     except RollbackError as error:
         module.fail_json(msg=str(error))
-    module.exit_json(changed=True, state=module.params["state"])
+    module.exit_json(changed=True, state=module.params["state"], **result)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,10 @@ options:
     description: Link to the live release.
     type: path
     default: /srv/campaign/current
+  configuration:
+    description: Whether PHP-FPM is asked how long its reload waits for requests under way.
+    type: bool
+    default: false
 author:
   - campaign.rollback engineers (@campaign)
 """
@@ -37,6 +41,7 @@ services:
   description:
     - For each unit whether it C(exists) and is C(active).
     - Also the main process C(pid), and its C(directory) with links resolved.
+    - With O(configuration) that of PHP-FPM has C(reload_waits_s), 0 if a reload cuts requests off.
   returned: success
   type: dict
 missing:
@@ -59,6 +64,7 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
+from ansible_collections.campaign.rollback.plugins.module_utils.php_fpm import reload_waits
 from ansible_collections.campaign.rollback.plugins.module_utils.processes import directory_of
 from ansible_collections.campaign.rollback.plugins.module_utils.units import argv, parse
 
@@ -68,6 +74,7 @@ def main() -> None:
         argument_spec={
             "units": {"type": "list", "elements": "str", "required": True},
             "path": {"type": "path", "default": "/srv/campaign/current"},
+            "configuration": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
@@ -81,6 +88,8 @@ def main() -> None:
             module.fail_json(msg=str(error))
         for service in services.values():
             service["directory"] = directory_of(service["pid"])
+            waits = reload_waits(module.run_command, service["pid"]) if module.params["configuration"] else None
+            service.update({} if waits is None else {"reload_waits_s": waits})
     module.exit_json(
         changed=False,
         services=services,

@@ -30,10 +30,10 @@ def test_a_rescue_does_not_end_itself(path):
             assert "run_host_stopped" not in condition, f"{play['name']}: {block['name']}"
 
 
-def components(phase, verb):
-    """Roles whose ``verb`` a phase calls, in order."""
+def components(phase, verb, turns=False):
+    """Roles whose ``verb`` a phase calls, in order: for levels that are rolling, or for all others."""
     plays = yaml.safe_load((ROOT / "playbooks" / "phases" / f"{phase}.yml").read_text(encoding="utf-8"))
-    calls = [call for play in plays for call in included(play.get("tasks"))]
+    calls = [call for play in plays if ("turns" in play["hosts"]) is turns for call in included(play.get("tasks"))]
     return [call["name"].rpartition(".")[2] for call in calls if call.get("tasks_from") == verb]
 
 
@@ -52,3 +52,36 @@ def test_what_is_switched_is_undone_the_other_way_round():
     # Services last either way, because they take over what is live then.
     backwards = list(dict.fromkeys(reversed(switched)))
     assert undone == [*(name for name in backwards if name != "services"), "services"]
+
+
+def turn(name):
+    """What is called for a host that takes its turn, in order."""
+    tasks = yaml.safe_load((ROOT / "roles" / "run" / "tasks" / f"{name}.yml").read_text(encoding="utf-8"))
+    return [(call["name"].rpartition(".")[2], call["tasks_from"]) for call in included(tasks)]
+
+
+def test_a_host_takes_its_turn_behind_its_own_gate_either_way():
+    assert turn("turn") == [
+        ("gate", "close"),
+        ("application", "switch"),
+        ("services", "switch"),
+        ("validation", "inside"),
+        ("gate", "open"),
+    ]
+    # Data first, because the code of the older release runs on the newer schema and not the other way round.
+    assert components("undo", "undo", turns=True) == ["database"]
+    assert turn("turn_back") == [
+        ("gate", "close"),
+        ("application", "undo"),
+        ("services", "undo"),
+        ("gate", "open"),
+    ]
+
+
+@pytest.mark.parametrize("name", ["turn", "turn_back"])
+def test_a_turn_ends_when_a_failure_said_stop(name):
+    """The conditions stand at the tasks: a rescue inherits those of its block."""
+    for block in blocks(yaml.safe_load((ROOT / "roles" / "run" / "tasks" / f"{name}.yml").read_text(encoding="utf-8"))):
+        assert "when" not in block
+        for task in block["block"]:
+            assert "run_stop" in str(task["when"]), task["name"]

@@ -34,6 +34,31 @@ def test_scattered_failures_are_no_long_outage():
     assert evidence.outage(samples) == pytest.approx(0.1)
 
 
+TURNS = visits("web1", (0, 200), (1, 503), (2, 200), (3, 200), (4, 200))
+
+
+@pytest.mark.parametrize(
+    ("other", "seconds"),
+    [
+        (visits("web2", (0, 200), (2, 503), (3, 200)), 0),
+        (visits("web2", (0, 200), (1.5, 503), (3, 200)), 0.5),
+        (visits("web2", (0, 200), (1.5, 0), (1.7, 502), (1.9, 504), (3, 200)), 0.5),
+        # A faulty release answers, so it is not out.
+        (visits("web2", (0, 200), (1.5, 500), (3, 200)), 0),
+        # It never came back.
+        (visits("web2", (0, 200), (1.25, 503)), 0.75),
+    ],
+)
+def test_nobody_served_while_all_were_out_at_once(other, seconds):
+    assert evidence.nobody_served(TURNS + other) == seconds
+
+
+def test_one_host_is_out_as_long_as_it_is():
+    assert evidence.nobody_served(TURNS) == 1
+    assert evidence.nobody_served(visits("web1", (0, 503), (1, 503))) == 1
+    assert evidence.nobody_served([]) == 0
+
+
 def test_no_samples_no_outage():
     assert evidence.outage([]) == 0
 

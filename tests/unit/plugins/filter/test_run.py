@@ -413,3 +413,85 @@ def test_what_a_test_restore_found_goes_into_the_manifest():
     # Silence is no answer, and does not change what is known.
     found = run.run_verified([point], [{}])[0]
     assert (found["manifest"], found["row"]["why not"]) == (None, "no answer")
+
+
+def test_what_keeps_users_waiting_is_collected_from_every_component():
+    hosts = everywhere(run_host_components=["database", "services"], services_gated="")
+    assert run.run_gated(HOSTS, hosts) == []
+    hosts["data1"].update(database_gated="80 MB are copied", application_gated="not one of its components")
+    assert run.run_gated(HOSTS, hosts) == ["database on data1: 80 MB are copied"]
+
+
+UNITS = {
+    "live": "/srv/releases/old",
+    "services": {
+        "worker.service": {"active": True, "pid": 7, "directory": "/srv/releases/old"},
+        "nginx.service": {"active": True, "pid": 8, "directory": "/"},
+    },
+    "pm2": {
+        "status": "online",
+        "pid": 9,
+        "directory": "/srv/releases/old/service",
+        "declared_directory": "/srv/releases/old/service",
+        "wrong_environment": [],
+    },
+}
+EVIDENCE = {"proofs": [{"unit": "nginx.service", "seconds": 0.1}], "started": {"worker.service": 7}}
+
+
+def test_every_service_says_what_is_proven_of_it():
+    rows = run.run_service_checks(UNITS, ["worker.service"], {"name": "wa"}, EVIDENCE)
+    assert [(row["name"], row["passed"], row["detail"]) for row in rows] == [
+        ("worker.service", True, "process 7, started by this run, in /srv/releases/old"),
+        ("nginx.service", True, "taken over after 0.1 s"),
+        ("pm2 wa", True, "process 9, /srv/releases/old/service"),
+    ]
+    assert run.run_service_checks({**UNITS, "pm2": {}}, [], {}, {"proofs": [], "started": {}})[0]["detail"] == "active"
+
+
+@pytest.mark.parametrize(
+    ("place", "changes", "detail"),
+    [
+        ("worker.service", {"active": False, "pid": 0}, "worker.service is not active"),
+        ("worker.service", {"directory": "/srv/releases/new"}, "worker.service runs other code"),
+        ("pm2", {"status": "errored"}, "pm2 wa is errored"),
+        (
+            "pm2",
+            {"wrong_environment": ["ENV_FILE"]},
+            "pm2 wa has another environment than its ecosystem file says: ENV_FILE",
+        ),
+        (
+            "pm2",
+            {"directory": "/srv/releases/old"},
+            "pm2 wa does not run where its ecosystem file says, /srv/releases/old/service",
+        ),
+        (
+            "pm2",
+            {"directory": "/srv/releases/new/service", "declared_directory": "/srv/releases/new/service"},
+            "pm2 wa runs in /srv/releases/new/service",
+        ),
+    ],
+)
+def test_a_service_that_is_not_as_it_should_be_is_told(place, changes, detail):
+    found = json.loads(json.dumps(UNITS))
+    (found["services"] if place != "pm2" else found)[place].update(changes)
+    rows = run.run_service_checks(found, ["worker.service"], {"name": "wa"}, EVIDENCE)
+    assert [row["detail"] for row in rows if not row["passed"]] == [detail]
+
+
+def test_services_and_tests_of_the_application_are_checks_of_the_run():
+    hosts = {"localhost": {}, **everywhere()}
+    hosts["web1"]["services_checked"] = [{"name": "worker", "passed": True, "detail": "process 7"}]
+    hosts["web2"]["validation_tested"] = {
+        "checks": [
+            {"name": "feature", "passed": False, "detail": "exit status 1", "seconds": 1.0},
+            {"name": "unit", "passed": True, "detail": "", "seconds": 1.234},
+        ]
+    }
+    assert [
+        tuple(row[key] for key in ("check", "where", "result", "detail")) for row in run.run_checks(HOSTS, hosts)
+    ] == [
+        ("worker", "web1", "passed", "process 7"),
+        ("feature", "web2", "FAILED", "exit status 1"),
+        ("unit", "web2", "passed", "1.23 s"),
+    ]

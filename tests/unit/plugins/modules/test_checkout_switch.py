@@ -221,7 +221,9 @@ def test_release_info_finds_what_the_run_prepared_until_the_switch_is_over(stage
     assert found["target"]["build_digest"] != found["current"]["build_digest"]
     run_module("checkout_switch", staged)
     again = look(run_module, staged)
-    assert again["target"] == {**found["target"], "build": found["current"]["build"]}, "it changed places with the live one"
+    assert again["target"] == {**found["target"], "build": found["current"]["build"]}, (
+        "it changed places with the live one"
+    )
     assert again["current"]["build_digest"] == found["target"]["build_digest"]
 
 

@@ -8,7 +8,7 @@ from ansible_collections.campaign.rollback.plugins.module_utils import service_g
 from ansible_collections.campaign.rollback.plugins.module_utils.journal import Journal
 
 RUN_ID, UNDO, REDO = "20261121T174500Z", "20261121T180000Z", "20261121T183000Z"
-KEY, WRITERS = "campaign_queues:default", ["campaign-worker.service"]
+KEY, WRITERS = "campaign_queues:default", ["campaign-scheduler.timer"]
 
 
 class Redis:
