@@ -97,8 +97,8 @@ def ask(get: Get, url: str, token: str, health: Health, what: str) -> dict[str, 
         state, reason = explain(answer["error"])
         health.object(state, f"{what}: {reason}")
         return {}
-    if status != 200 or not isinstance(answer, dict):
-        health.object(UNKNOWN, f"{what}: status {status}")
+    if status != 200 or not isinstance(answer, dict) or not answer:
+        health.object(UNKNOWN, f"{what}: status {status}, and no answer that can be understood")
         return {}
     return answer
 

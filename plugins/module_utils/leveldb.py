@@ -88,7 +88,10 @@ class Reader:
 
     def skip_bytes(self) -> None:
         """Pass over a string with its length."""
-        self.position += self.number()
+        length = self.number()
+        self.position += length
+        if self.position > len(self.data):
+            raise Torn("an edit ends early")
 
     @property
     def left(self) -> bool:

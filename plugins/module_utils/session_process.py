@@ -153,10 +153,13 @@ def holders(store: Store, accounts: list[str], program: str = "", root: str = "/
     everyone = read_all(root)
     parents = {process.pid: process.parent for process in everyone}
 
-    def ancestors(pid: int) -> Iterator[int]:
-        while pid in parents:
+    def ancestors(pid: int) -> set[int]:
+        seen: set[int] = set()
+        # Ids are used again, so that what was read one after the other may go in circles.
+        while pid in parents and parents[pid] not in seen:
             pid = parents[pid]
-            yield pid
+            seen.add(pid)
+        return seen
 
     found = {}
     for account in accounts:
@@ -166,7 +169,7 @@ def holders(store: Store, accounts: list[str], program: str = "", root: str = "/
             for process in everyone
             if is_holder(process, folder, program) or has_open(process.pid, folder, root)
         }
-        found[account] = [own[pid] for pid in sorted(own) if not own.keys() & set(ancestors(pid))]
+        found[account] = [own[pid] for pid in sorted(own) if not own.keys() & ancestors(pid)]
     return found
 
 

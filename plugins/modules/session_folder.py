@@ -159,13 +159,17 @@ def apply(params, touched, copies):
             sessions.revert(Journal.to_revert(params), by, session.account)
 
 
-def quiesced(params, service):
-    """What has to be around a change: a stopped service, or for a copy of files alone the proof that they stay."""
-    if params["state"] != "captured" or params["quiesce"]:
-        return service.stopped(journals_of(params))
-    if params["kind"] == LOCALAUTH:
+def stops(params):
+    """Whether the service has to be stopped; a copy of files proves by itself that they stayed as they were."""
+    return params["state"] != "captured" or params["quiesce"]
+
+
+def check(params, service):
+    """Refuse what must not be done while these processes run."""
+    if stops(params):
+        refuse_two(service.look)
+    elif params["kind"] == LOCALAUTH:
         refuse_running(service.look)
-    return contextlib.nullcontext()
 
 
 def journals_of(params):
@@ -212,10 +216,11 @@ def main() -> None:
         touched = select(params, found, copies)
         service = service_of(params, module.run_command)
         pending = params["state"] != "inspected" and interrupted(params)
-        if (touched or pending) and module.check_mode:
-            refuse_two(service.look)
+        if touched or pending:
+            check(params, service)
         if (touched or pending) and not module.check_mode:
-            with Journal.of_module(params).acting(), quiesced(params, service):
+            around = service.stopped(journals_of(params)) if stops(params) else contextlib.nullcontext()
+            with Journal.of_module(params).acting(), around:
                 apply(params, touched, copies)
     except RollbackError as error:
         module.fail_json(msg=str(error))

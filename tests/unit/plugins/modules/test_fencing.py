@@ -21,7 +21,13 @@ RUN_ID, UNDO = "20261121T174500Z", "20261121T180000Z"
 #: Takes a run id and hands numbers out instead of being bound by them.
 EXEMPT = {"run_lease"}
 USER = pwd.getpwuid(os.geteuid()).pw_name
-LINKED = {"me": {"id": "1@s"}, "registrationId": 7, "noiseKey": {"private": "x"}, "signedIdentityKey": {"k": "y"}}
+LINKED = {
+    "me": {"id": "1@s"},
+    "registrationId": 7,
+    "noiseKey": {"k": 1},
+    "signedIdentityKey": {"k": 2},
+    "account": {"k": 3},
+}
 PM2 = {"name": "whatsapp-service", "user": USER, "home": "{tmp}", "ecosystem": "/srv/eco.config.js"}
 #: A socket without a server: whoever looks for the database before the fence gets another error.
 DATABASE = {"schema": "blazz", "login_unix_socket": "{tmp}/no.sock"}
@@ -82,6 +88,15 @@ CASES = {
         {"path": "{tmp}/sessions", "accounts": ["broken"], "copies": "{tmp}/copies", "state": "restored"},
         {"path": "{tmp}/sessions", "accounts": ["sales"], "state": "reverted"},
     ],
+    # Nobody listens there, so it has to be started again.
+    "session_restart": [
+        {
+            "path": "{tmp}/sessions",
+            "accounts": ["sales"],
+            "api": {"status_url": "http://127.0.0.1:1/", "status_path": "state", "connected": ["connected"]},
+            "pm2": PM2,
+        }
+    ],
 }
 
 
@@ -123,13 +138,13 @@ def filled(value, tmp_path):
 @pytest.fixture
 def host(tmp_path, state_dir):
     """A host with something of each kind, changed by a run, and then held by lease number 5."""
-    for name in ("releases/v1", "releases/v2", "gate", "shut", "sessions/sales", "sessions/broken", "copies/broken"):
+    for name in ("releases/v1", "releases/v2", "gate", "shut", "sessions/sales", "sessions/broken", "copies/broken/1"):
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "current").symlink_to("releases/v2")
     (tmp_path / "shut" / "closed").write_text(f"{RUN_ID}\n")
     (tmp_path / "live.env").write_text("APP_ENV=new\n")
     (tmp_path / "copy.env").write_text("APP_ENV=old\n")
-    for name in ("sessions/sales", "copies/broken"):
+    for name in ("sessions/sales", "copies/broken/1"):
         (tmp_path / name / "creds.json").write_text(json.dumps(LINKED))
     (tmp_path / "sessions" / "broken" / "creds.json").write_text("{")
     kept = tmp_path / "kept"
