@@ -1,4 +1,4 @@
-"""Who runs a session, by argument, environment, program or open file: two are refused, and that there is none is proven."""
+"""Who runs a session, by argument, environment, program or open file: two are refused, that there is none is proven."""
 
 from __future__ import annotations
 
