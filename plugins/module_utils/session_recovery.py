@@ -18,7 +18,7 @@ from ansible_collections.campaign.rollback.plugins.module_utils.session_service 
     Stated,
 )
 
-NONE, RESTART, RESTORE, LINK, REFUSE, GIVE_UP = "none", "restart", "restore", "link", "refuse", "give up"
+ACTIONS = NONE, RESTART, RESTORE, LINK, REFUSE, GIVE_UP = "none", "restart", "restore", "link", "refuse", "give_up"
 
 
 @dataclasses.dataclass

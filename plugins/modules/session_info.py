@@ -64,7 +64,7 @@ sessions:
     - What was found of each account. C(disk) says why its folder cannot be used, C(stated) what the service's C(word)
       means, C(copy) is the newest valid copy, C(holders) are the processes that run it.
     - C(action) is V(none), V(restart), V(restore), V(link) (its phone has to be linked again), V(refuse) (two of it are
-      alive) or V(give up), and C(why) the reason.
+      alive) or V(give_up), and C(why) the reason.
     - C(identity) is a digest of which linked device it is, empty where that cannot be known.
   returned: success
   type: dict
@@ -72,6 +72,11 @@ sessions:
     sales:
       {disk: creds.json is not whole JSON, stated: disconnected, word: failed, copy: 20261121T174500Z, holders: [],
       identity: "", action: restore, why: creds.json is not whole JSON}
+actions:
+  description: The accounts of each C(action), and those that are C(connected), whatever the action.
+  returned: success
+  type: dict
+  sample: {connected: [support], none: [support], restart: [], restore: [sales], link: [], refuse: [], give_up: []}
 not_checked:
   description: What a session that is called valid was not checked for.
   returned: success
@@ -176,8 +181,10 @@ def main() -> None:
         found = look(module.params)
     except RollbackError as error:
         module.fail_json(msg=str(error))
+    actions = {name: [key for key, each in found.items() if each["action"] == name] for name in recovery.ACTIONS}
+    actions["connected"] = [account for account, each in found.items() if each["stated"] == CONNECTED]
     not_checked = NOT_CHECKED if module.params["kind"] == LOCALAUTH else ""
-    module.exit_json(changed=False, sessions=found, not_checked=not_checked)
+    module.exit_json(changed=False, sessions=found, actions=actions, not_checked=not_checked)
 
 
 if __name__ == "__main__":

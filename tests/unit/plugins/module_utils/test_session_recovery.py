@@ -29,8 +29,8 @@ def evidence(stated, **known):
         # Not being connected proves nothing.
         (evidence(FAILED), "restart", "says failed"),
         (evidence(SILENT), "restart", "does not answer"),
-        (evidence(FAILED, restarted=True), "give up", "sound, so the cause is elsewhere"),
-        (evidence(SILENT, restarted=True), "give up", "does not answer"),
+        (evidence(FAILED, restarted=True), "give_up", "sound, so the cause is elsewhere"),
+        (evidence(SILENT, restarted=True), "give_up", "does not answer"),
         (evidence(SILENT, copy=""), "restart", "does not answer"),
         # The disk proves it.
         (evidence(FAILED, disk=TORN, same_device=False), "restore", TORN),

@@ -129,7 +129,7 @@ def test_disk_service_and_copies_decide_together(info, service, tmp_path):
     (tmp_path / "sessions" / "sales" / "creds.json").write_text("{")
     found = info(restarted=True)
     assert found["sales"][0] == "restore"
-    assert found["support"][0] == "give up"
+    assert found["support"][0] == "give_up"
     (tmp_path / "copies" / "sales" / RUN_ID / "creds.json").write_text("{")
     assert info()["sales"] == ("link", "creds.json is not whole JSON, and there is no valid copy")
 
