@@ -67,6 +67,7 @@ molecule: setup ## Drill of a whole rollback with Molecule, on a system of its o
 	drill/bin/ensure-engine
 	drill/bin/build-images
 	molecule test --scenario-name default
+	molecule test --scenario-name sessions
 
 .PHONY: faults
 faults: export DRILL_NAME := faults
