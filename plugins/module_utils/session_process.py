@@ -230,12 +230,15 @@ class Service:
     home: str = ""
     ecosystem: str = ""
     wait_s: float = 10.0
+    #: Whether it was started here.
+    started: bool = False
 
     def start(self) -> None:
         """Start it from its ecosystem file, and keep pm2's table for the next boot."""
         if self.pm2 is not None:
             self.pm2.start(self.name, self.ecosystem)
             self.pm2.save(self.home)
+            self.started = True
 
     def restart(self) -> str:
         """Start it afresh, once nobody else runs a session; returns why that is not possible, empty if it is done."""

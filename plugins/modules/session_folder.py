@@ -95,6 +95,10 @@ replaced:
   returned: success
   type: list
   elements: str
+started:
+  description: Whether the service was started again, after it had been stopped for this.
+  returned: success
+  type: bool
 unusable:
   description: Accounts that are broken and have no valid copy, so that a phone has to be linked again.
   returned: success
@@ -233,6 +237,7 @@ def main() -> None:
         sessions={s.account: {"valid": s.valid, "reason": s.reason, "digest": s.digest} for s in found},
         copies={account: os.path.basename(copy) for account, copy in copies.items()},
         replaced=names,
+        started=service.started,
         unusable=[s.account for s in found if not s.valid and s.account not in names],
         diff={"before": before, "after": after},
     )

@@ -26,7 +26,7 @@ options:
   pause_s:
     description: Seconds that the first attempt gets; each further one gets twice as long.
     type: float
-    default: 2
+    default: 5
   grace_s:
     description: Seconds that an account gets before the first attempt, because it was started a moment ago.
     type: float
@@ -69,6 +69,10 @@ sessions:
   returned: success
   type: dict
   sample: {sales: {stated: connected, word: connected, attempts: 1}}
+process:
+  description: Whether the process was restarted, and with it every account.
+  returned: success
+  type: bool
 """
 
 import time
@@ -103,6 +107,7 @@ class Restarts:
         self.api, self.ask = api_of(module.params), sender(module.params["timeout_s"])
         self.service = service_of(module.params, module.run_command)
         self.grace_s = module.params["grace_s"]
+        self.process = False
 
     def state(self, account):
         """What the service says of an account."""
@@ -113,7 +118,7 @@ class Restarts:
         if self.api.restart_url and found.meaning != SILENT:
             return ask_to_restart(self.api, self.ask, account)
         # The accounts after this one were started with it.
-        self.grace_s = self.params["pause_s"]
+        self.grace_s, self.process = self.params["pause_s"], True
         return self.service.restart()
 
     def all(self):
@@ -140,7 +145,7 @@ def main() -> None:
             **PM2_OPTIONS,
             **API_OPTIONS,
             "attempts": {"type": "int", "default": 4},
-            "pause_s": {"type": "float", "default": 2},
+            "pause_s": {"type": "float", "default": 5},
             "grace_s": {"type": "float", "default": 0},
         },
         supports_check_mode=True,
@@ -160,6 +165,7 @@ def main() -> None:
     module.exit_json(
         changed=changed,
         sessions=sessions,
+        process=restarts.process,
         diff={
             "before": {account: found.meaning for account, found in before.items()},
             "after": {

@@ -51,7 +51,7 @@ def sh(script):
 
 def node():
     """Id of the service's process."""
-    return sh(f"pgrep --oldest --full 'node {SERVICE}/server.js' || true").strip()
+    return sh(f"pgrep --uid whatsapp --oldest --full 'node {SERVICE}/server.js' || true").strip()
 
 
 def states():

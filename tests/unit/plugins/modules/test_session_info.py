@@ -208,6 +208,7 @@ def test_a_service_that_does_not_answer_is_started_once_for_all(restart, tmp_pat
     found = restart(pm2=pm2)
     assert {account: each["attempts"] for account, each in found["sessions"].items()} == {"sales": 1, "support": 0}
     assert calls == ["jlist", "start", "save"]
+    assert found["process"] is True
 
 
 @pytest.fixture
