@@ -9,7 +9,7 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 LEVEL ?= full
 LAYOUT ?= $(or $(DRILL_LAYOUT),releases)
 export DRILL_LAYOUT := $(LAYOUT)
-SCENARIO ?= default level_frontend level_partial
+SCENARIO ?= default level_frontend level_partial sessions
 
 .PHONY: help
 help: ## List the targets

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Stands for the WhatsApp network: counts what it is given by message id."""
+"""Stands for the WhatsApp network: counts what it is given by message id, and knows which devices phones unlinked."""
 
 import argparse
 import json
@@ -7,6 +7,7 @@ import threading
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 
 class Ledger:
@@ -53,12 +54,14 @@ class Ledger:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """GET /counts, GET /counts/<id>, POST /deliver, POST /reset."""
+    """GET /counts, GET /counts/<id>, POST /deliver, POST /reset; POST /connect and /unlink with a device."""
 
     protocol_version = "HTTP/1.1"
     # Head and body are two writes; delayed acknowledgement would add 40 ms to each delivery.
     disable_nagle_algorithm = True
     ledger: Ledger
+    #: Devices that a phone has unlinked. A device is an account's id with its registration, so a new link is a new one.
+    unlinked: ClassVar[set[str]] = set()
 
     def do_GET(self) -> None:
         """Answer a reader."""
@@ -75,6 +78,12 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         if self.path == "/deliver":
             self._deliver(body)
+        elif self.path == "/connect":
+            device = str(json.loads(body)["device"])
+            self._answer(401 if device in self.unlinked else 200, {})
+        elif self.path == "/unlink":
+            self.unlinked.add(str(json.loads(body)["device"]))
+            self._answer(200, {})
         elif self.path == "/reset":
             self.ledger.reset()
             self._answer(200, self.ledger.summary())

@@ -79,6 +79,16 @@ def run_groups_of(components, groups_of, group_names, has_queue=False):
     return groups + (["rollback_early"] if early else [f"rollback_late_{component}" for component in own])
 
 
+#: What a recovery does with a session, as a plan says it.
+DOES = {
+    "none": "nothing",
+    "restart": "start again, restore if the service calls it broken after that",
+    "restore": "restore the newest copy, start again",
+    "link": "nothing; a PHONE HAS TO BE LINKED AGAIN",
+    "refuse": "refuse",
+    "give_up": "nothing",
+}
+
 #: Components that are the same on every host, with what must not differ between hosts.
 FLEET_WIDE = {"application": "commit", "frontend": "build_digest", "database": "schema_digest"}
 
@@ -262,12 +272,60 @@ def run_checks(hosts, hostvars):
         for check in (hostvars[host].get("services_checked") or []) + own:
             detail = check["detail"] or f"{check['seconds']:.2f} s"
             rows.append({"check": check["name"], "where": host, "passed": check["passed"], "detail": detail})
+        rows += [{"where": host, **row} for row in run_session_checks(hostvars[host])]
         found = hostvars[host].get("validation_found_processes") or {}
         for name, process in found.get("processes", {}).items():
             megabytes = round(process["rss_bytes"] / 1048576)
             detail = f"{process['count']} processes, {megabytes} MB, {process['cpu_s']:.1f} s of processor time"
             rows.append({"check": name, "where": host, "passed": process["count"] > 0, "detail": detail})
     return [{"result": "passed" if row["passed"] else "FAILED", **row} for row in rows]
+
+
+def run_session_rows(hosts, hostvars):
+    """One row for each WhatsApp account from what the comparison of its host recorded."""
+    rows = []
+    for host in hosts:
+        for account, found in hostvars[host].get("whatsapp_session_found", {}).items():
+            row = {"account": account, "host": host, "service": found["word"] or found["stated"]}
+            row.update({"disk": found["disk"] or "sound", "newest copy": found["copy"], "why": found["why"]})
+            rows.append({**row, "does": DOES[found["action"]]})
+        for account, found in hostvars[host].get("whatsapp_session_cloud_found", {}).items():
+            why = "; ".join(found["reasons"] + found["notes"])
+            row = {"account": account, "host": host, "service": f"cloud, {found['state']}"}
+            rows.append({**row, "disk": "", "newest copy": "", "does": "nothing", "why": why})
+    return rows
+
+
+def run_session_twins(hosts, hostvars):
+    """A row for the plan, and against it, for each linked device that more than one host has: it would live twice."""
+    owners = {}
+    for host in hosts:
+        for account, found in hostvars[host].get("whatsapp_session_found", {}).items():
+            if found["identity"]:
+                owners.setdefault(found["identity"], []).append((host, account))
+    return [
+        {
+            "component": "whatsapp_session",
+            "host": others[0][0],
+            "can": False,
+            "reason": "one device on several hosts: " + ", ".join(f"{account} on {host}" for host, account in others),
+        }
+        for others in owners.values()
+        if len({host for host, _account in others}) > 1
+    ]
+
+
+def run_session_checks(facts):
+    """How each session of a host stood in the end, as ``{check, passed, result, detail}``."""
+    rows = []
+    for account, found in (facts.get("whatsapp_session_checked") or {}).items():
+        passed = found["stated"] == "connected"
+        row = {"check": f"session {account}", "passed": passed, "detail": found["why"] or found["word"]}
+        rows.append({**row, "result": "link phone"} if found["action"] == "link" else row)
+    for account, found in (facts.get("whatsapp_session_cloud_checked") or {}).items():
+        detail = "; ".join(found["reasons"] + found["notes"])
+        rows.append({"check": f"cloud account {account}", "passed": found["state"] == "healthy", "detail": detail})
+    return rows
 
 
 def run_recovery_rows(facts):
@@ -362,6 +420,8 @@ class FilterModule:
             "run_recovery_rows": run_recovery_rows,
             "run_refusals": run_refusals,
             "run_service_checks": run_service_checks,
+            "run_session_rows": run_session_rows,
+            "run_session_twins": run_session_twins,
             "run_table": run_table,
             "run_undo_plan": run_undo_plan,
             "run_verified": run_verified,

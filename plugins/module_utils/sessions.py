@@ -1,18 +1,13 @@
-"""WhatsApp session folders on disk: validate, copy while the service runs, restore, put back.
+"""WhatsApp sessions: copy a sound one, keep several generations, restore the newest that is valid, put back.
 
-A session is a folder per account. The layout understood here is the multi-file authentication state of Baileys:
-``creds.json`` and one JSON file a key. An older copy put over a healthy session rewinds its key ratchets and
-breaks it, so nothing is restored over a session that still validates.
+An older copy put over a healthy session rewinds its key ratchets and breaks it. So nothing is restored over a session
+that still validates, unless the service itself says that it is broken.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import os
 import shutil
-import time
-from typing import Any
 
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
 from ansible_collections.campaign.rollback.plugins.module_utils.files import (
@@ -21,89 +16,14 @@ from ansible_collections.campaign.rollback.plugins.module_utils.files import (
     tree_digest,
 )
 from ansible_collections.campaign.rollback.plugins.module_utils.journal import Journal
+from ansible_collections.campaign.rollback.plugins.module_utils.session_state import (
+    SINGLETONS,
+    Session,
+    digest_of,
+    validate,
+)
 
 COMPONENT = "whatsapp_session"
-#: What a linked device always has; without any of these the library would silently start a new device.
-CREDENTIALS = ("me", "registrationId", "noiseKey", "signedIdentityKey")
-
-
-@dataclasses.dataclass
-class Session:
-    """One account's folder: ``valid`` with an empty ``reason``, or not with the reason in words."""
-
-    account: str
-    path: str
-    valid: bool
-    reason: str
-    digest: str
-
-
-def validate(path: str) -> str:
-    """Why the session in ``path`` cannot be used; empty if it can."""
-    credentials = os.path.join(path, "creds.json")
-    if not os.path.isdir(path):
-        return "the folder is missing"
-    if not os.path.exists(credentials):
-        return "creds.json is missing"
-    for name in sorted(os.listdir(path)):
-        if name.endswith(".json"):
-            try:
-                with open(os.path.join(path, name), encoding="utf-8") as stream:
-                    content = json.load(stream)
-            except (OSError, ValueError):
-                return f"{name} is not whole JSON"
-            if name == "creds.json":
-                reason = check_credentials(content)
-                if reason:
-                    return reason
-    return ""
-
-
-def check_credentials(content: Any) -> str:
-    """Why a parsed ``creds.json`` is not that of a linked device; empty if it is."""
-    if not isinstance(content, dict):
-        return "creds.json is not an object"
-    missing = [key for key in CREDENTIALS if not content.get(key)]
-    if missing:
-        return "creds.json has no " + ", ".join(missing)
-    linked = isinstance(content["me"], dict) and content["me"].get("id")
-    return "" if linked else "creds.json has no me.id: never linked"
-
-
-def digest_of(path: str) -> str:
-    """Digest of a folder; empty if there is none, or if it changed while it was read."""
-    try:
-        return tree_digest(path) if os.path.isdir(path) else ""
-    except FileNotFoundError:
-        return ""
-
-
-def look(path: str, attempts: int = 5, pause_s: float = 0.05) -> tuple[str, str]:
-    """Why the session cannot be used (empty if it can) and its digest.
-
-    A running service writes its files in place, so a half-written one is no verdict: a session counts as broken only
-    if it stays the same while it is looked at.
-    """
-    reason, digest = validate(path), digest_of(path)
-    for _attempt in range(attempts):
-        if not reason:
-            break
-        time.sleep(pause_s)
-        before = digest
-        reason, digest = validate(path), digest_of(path)
-        if digest == before:
-            break
-    return reason, digest
-
-
-def inspect(directory: str, accounts: list[str]) -> list[Session]:
-    """State of the declared accounts below ``directory``."""
-    found = []
-    for account in accounts:
-        path = os.path.join(directory, account)
-        reason, digest = look(path)
-        found.append(Session(account, path, not reason, reason, digest))
-    return found
 
 
 def copy_folder(source: str, destination: str) -> None:
@@ -166,6 +86,28 @@ def keep(journal: Journal, path: str, account: str, ending: str) -> str:
     return kept
 
 
+def generations(copies: str, account: str) -> list[str]:
+    """Copies of one account below ``copies``, newest first; each is named after the run that made it."""
+    root = os.path.join(copies, account)
+    names = sorted(os.listdir(root), reverse=True) if os.path.isdir(root) else []
+    return [os.path.join(root, name) for name in names if not name.startswith(".")]
+
+
+def newest_valid(copies: str, account: str, kind: str) -> str:
+    """The newest copy that can be used; empty if there is none."""
+    return next((copy for copy in generations(copies, account) if not validate(copy, kind)), "")
+
+
+def prune(copies: str, account: str, kind: str, most: int) -> None:
+    """Remove what is older than the ``most`` newest copies, but never the newest valid one, and what was cut short."""
+    root = os.path.join(copies, account)
+    usable = newest_valid(copies, account, kind)
+    surplus = [copy for copy in generations(copies, account)[most:] if copy != usable]
+    for path in surplus + [os.path.join(root, name) for name in os.listdir(root) if name.startswith(".")]:
+        shutil.rmtree(path)
+    fsync_directory(root)
+
+
 def capture(session: Session, destination: str, attempts: int = 10) -> str:
     """Copy a session that its service may be writing; returns the digest of the copy.
 
@@ -185,7 +127,7 @@ def capture(session: Session, destination: str, attempts: int = 10) -> str:
                 shutil.rmtree(partial, ignore_errors=True)
                 raise RollbackError("A session cannot be copied", found=str(error), where=destination) from error
             continue
-        if before and before == digest_of(session.path) == tree_digest(partial) and not validate(partial):
+        if before and before == digest_of(session.path) == tree_digest(partial) and not validate(partial, session.kind):
             swap_in(partial, destination)
             return before
     shutil.rmtree(beside(destination, "partial"), ignore_errors=True)
@@ -193,14 +135,17 @@ def capture(session: Session, destination: str, attempts: int = 10) -> str:
         "A session changed during every attempt to copy it",
         found=f"{attempts} attempts",
         where=session.path,
-        next_step="stop the WhatsApp service for the capture",
+        next_step="set whatsapp_session_quiesce, so that the service is stopped meanwhile",
     )
 
 
-def restore(journal: Journal, session: Session, copy: str) -> None:
-    """Put the captured session in place of a broken one, which is kept with the run. The service must be stopped."""
-    reason = validate(copy)
-    if reason or not validate(session.path):
+def restore(journal: Journal, session: Session, copy: str, stated: bool = False) -> None:
+    """Put a copy in place of a broken session, which is kept with the run. The service must be stopped.
+
+    ``stated`` means that the service itself said it is broken, which the disk need not show.
+    """
+    reason = validate(copy, session.kind)
+    if reason or not (stated or validate(session.path, session.kind)):
         raise RollbackError(
             "Only a valid copy may replace a session, and only a broken one",
             found=reason or "the live session is valid",
@@ -209,6 +154,10 @@ def restore(journal: Journal, session: Session, copy: str) -> None:
     kept = keep(journal, session.path, session.account, "")
     staged = beside(session.path, "restored")
     copy_folder(copy, staged)
+    # They name a browser that has ended; the next one would take them for a browser that runs elsewhere.
+    for name in SINGLETONS:
+        if os.path.lexists(os.path.join(staged, name)):
+            os.unlink(os.path.join(staged, name))
     with journal.step(COMPONENT, "switch", session.account, {"path": session.path, "kept": kept}):
         swap_in(staged, session.path)
 

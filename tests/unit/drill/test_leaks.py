@@ -91,7 +91,7 @@ def entry(path, mode=0o600, owner=0, holds=()):
     "kept",
     [
         entry("restore_points/20261121T000000Z/env/srv__campaign__shared__.env", holds=["a (raw)"]),
-        entry("restore_points/20261121T000000Z/sessions/sales/creds.json", owner=999, holds=["a (raw)"]),
+        entry("sessions/sales/20261121T000000Z/creds.json", owner=999, holds=["a (raw)"]),
         entry("runs/20261121T000000Z/replaced/env_restore/srv__campaign__shared__.env.undone", holds=["a (raw)"]),
         entry("runs/20261121T000000Z/journal.jsonl"),
     ],

@@ -6,18 +6,26 @@ const SAVE_INTERVAL_MS = 10_000;
 const ACCOUNT_NAME = /^[a-z][a-z0-9-]{0,39}$/;
 
 class Account {
-    constructor(directory) {
+    constructor(directory, connect) {
         this.directory = directory;
+        this.connect = connect;
         this.name = path.basename(directory);
         this.state = 'needs_link';
         this.auth = null;
+        // How often it was loaded since this process began.
+        this.generation = 0;
     }
 
     get me() {
         return this.auth?.state.creds.me?.id ?? null;
     }
 
+    get device() {
+        return `${this.me}/${this.auth.state.creds.registrationId}`;
+    }
+
     async load() {
+        this.generation += 1;
         const stored = await fs.stat(path.join(this.directory, 'creds.json')).catch(() => null);
 
         try {
@@ -28,9 +36,17 @@ class Account {
             this.auth = null;
             this.state = 'failed';
         }
+
+        if (this.state === 'connected') {
+            this.state = await this.connect(this.device);
+        }
     }
 
     async save() {
+        if (this.state === 'disconnected') {
+            this.state = await this.connect(this.device);
+        }
+
         // Never save what did not load: it would replace a damaged but repairable file by an empty identity.
         if (this.state !== 'connected') {
             return;
@@ -41,13 +57,14 @@ class Account {
     }
 
     describe() {
-        return { account: this.name, state: this.state, me: this.me };
+        return { account: this.name, state: this.state, me: this.me, generation: this.generation };
     }
 }
 
 class Accounts {
-    constructor(directory) {
+    constructor(directory, connect) {
         this.directory = directory;
+        this.connect = connect;
         this.all = new Map();
     }
 
@@ -55,7 +72,7 @@ class Accounts {
         const names = name ? [name] : await this.#namesOnDisk();
 
         for (const each of names) {
-            const account = this.all.get(each) ?? new Account(path.join(this.directory, each));
+            const account = this.all.get(each) ?? new Account(path.join(this.directory, each), this.connect);
             await account.load();
             this.all.set(each, account);
         }

@@ -2,7 +2,7 @@ const http = require('http');
 const { Accounts } = require('./accounts');
 const environment = require('./environment');
 const { HttpError, readJson, requireToken } = require('./http');
-const { deliver } = require('./sink');
+const { connect, deliver } = require('./sink');
 
 const VERSION = 'v1';
 const REQUIRED = ['PORT', 'SESSION_DIR', 'SINK_URL', 'SERVICE_TOKEN'];
@@ -11,7 +11,7 @@ const REQUIRED = ['PORT', 'SESSION_DIR', 'SINK_URL', 'SERVICE_TOKEN'];
 process.umask(0o077);
 
 const env = environment.load();
-const accounts = new Accounts(env.SESSION_DIR);
+const accounts = new Accounts(env.SESSION_DIR, (device) => connect(env.SINK_URL, device));
 
 function health() {
     const sessions = Object.fromEntries(accounts.list().map(({ account, state }) => [account, state]));

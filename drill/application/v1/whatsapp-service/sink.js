@@ -1,6 +1,7 @@
 const { HttpError } = require('./http');
 
 const TIMEOUT_MS = 10_000;
+const CONNECT_TIMEOUT_MS = 2_000;
 const NOTHING_SENT = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH']);
 
 async function deliver(url, message) {
@@ -27,4 +28,18 @@ async function deliver(url, message) {
     }
 }
 
-module.exports = { deliver };
+/** State of a device at the network: a 401 means that its phone has unlinked it, anything else may pass. */
+async function connect(url, device) {
+    const response = await fetch(`${url}/connect`, {
+        method: 'POST',
+        headers: { 'Content-Type': 'application/json' },
+        body: JSON.stringify({ device }),
+        signal: AbortSignal.timeout(CONNECT_TIMEOUT_MS),
+    }).catch(() => null);
+
+    await response?.arrayBuffer().catch(() => null);
+
+    return response?.ok ? 'connected' : response?.status === 401 ? 'logged_out' : 'disconnected';
+}
+
+module.exports = { connect, deliver };

@@ -3,7 +3,7 @@ const { Accounts } = require('./accounts');
 const environment = require('./environment');
 const { HttpError, readJson, requireToken } = require('./http');
 const { RateLimit } = require('./rate-limit');
-const { deliver } = require('./sink');
+const { connect, deliver } = require('./sink');
 
 const VERSION = 'v2';
 const REQUIRED = ['PORT', 'SESSION_DIR', 'SINK_URL', 'SERVICE_TOKEN', 'RATE_LIMIT'];
@@ -12,7 +12,7 @@ const REQUIRED = ['PORT', 'SESSION_DIR', 'SINK_URL', 'SERVICE_TOKEN', 'RATE_LIMI
 process.umask(0o077);
 
 const env = environment.load();
-const accounts = new Accounts(env.SESSION_DIR);
+const accounts = new Accounts(env.SESSION_DIR, (device) => connect(env.SINK_URL, device));
 const rateLimit = new RateLimit(Number(env.RATE_LIMIT));
 
 function health() {

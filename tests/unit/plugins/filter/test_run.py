@@ -10,6 +10,7 @@ from ansible_collections.campaign.rollback.plugins.filter import run
 from ansible_collections.campaign.rollback.plugins.module_utils import runs
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
 from ansible_collections.campaign.rollback.plugins.module_utils.journal import Journal
+from ansible_collections.campaign.rollback.plugins.module_utils.session_recovery import ACTIONS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -495,3 +496,68 @@ def test_services_and_tests_of_the_application_are_checks_of_the_run():
         ("feature", "web2", "FAILED", "exit status 1"),
         ("unit", "web2", "passed", "1.23 s"),
     ]
+
+
+def seen(**changes):
+    """An account as session_info tells of it."""
+    found = {"disk": "", "stated": "connected", "word": "open", "copy": "20261121T174500Z", "identity": "a"}
+    return {**found, "holders": [], "action": "none", "why": "", **changes}
+
+
+SESSIONS = {
+    "localhost": {},
+    "wa1": {
+        "whatsapp_session_found": {
+            "sales": seen(disk="creds.json is missing", stated="silent", word="", action="restore", why="creds.json"),
+            "support": seen(identity="b"),
+            "office": seen(stated="logged out", word="401", identity="", action="link", why="the service says 401"),
+        },
+        "whatsapp_session_cloud_found": {"meta": {"state": "broken", "reasons": ["token: expired"], "notes": ["RED"]}},
+    },
+    "wa2": {"whatsapp_session_found": {"shop": seen(identity="c"), "old": seen(identity="", action="give_up")}},
+}
+
+
+def test_every_session_is_a_row_of_the_plan():
+    rows = run.run_session_rows(["localhost", "wa1", "wa2"], SESSIONS)
+    lines = run.run_table(rows, ["account", "host", "service", "disk", "newest copy", "does"])
+    assert [" ".join(line.split()) for line in lines[1:]] == [
+        "sales wa1 silent creds.json is missing 20261121T174500Z restore the newest copy, start again",
+        "support wa1 open sound 20261121T174500Z nothing",
+        "office wa1 401 sound 20261121T174500Z nothing; a PHONE HAS TO BE LINKED AGAIN",
+        "meta wa1 cloud, broken nothing",
+        "shop wa2 open sound 20261121T174500Z nothing",
+        "old wa2 open sound 20261121T174500Z nothing",
+    ]
+    assert rows[3]["why"] == "token: expired; RED"
+
+
+def test_the_same_device_on_two_hosts_is_refused():
+    assert run.run_session_twins(["localhost", "wa1", "wa2"], SESSIONS) == []
+    doubled = {**SESSIONS, "wa2": {"whatsapp_session_found": {"shop": seen(identity="b")}}}
+    (row,) = run.run_session_twins(["wa1", "wa2"], doubled)
+    assert row["can"] is False
+    assert row["reason"] == "one device on several hosts: support on wa1, shop on wa2"
+    assert run.run_refusals([row], []) == ["whatsapp_session on wa1: " + row["reason"]]
+
+
+def test_how_sessions_stand_is_among_the_checks():
+    facts = SESSIONS["wa1"]
+    hosts = {
+        "localhost": {},
+        "wa1": {
+            "whatsapp_session_checked": facts["whatsapp_session_found"],
+            "whatsapp_session_cloud_checked": facts["whatsapp_session_cloud_found"],
+        },
+    }
+    rows = run.run_checks(["wa1"], hosts)
+    assert [(row["check"], row["where"], row["result"]) for row in rows] == [
+        ("session sales", "wa1", "FAILED"),
+        ("session support", "wa1", "passed"),
+        ("session office", "wa1", "link phone"),
+        ("cloud account meta", "wa1", "FAILED"),
+    ]
+
+
+def test_every_action_is_said_in_a_plan():
+    assert set(run.DOES) == set(ACTIONS)

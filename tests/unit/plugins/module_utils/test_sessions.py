@@ -8,7 +8,7 @@ import os
 import shutil
 
 import pytest
-from ansible_collections.campaign.rollback.plugins.module_utils import sessions
+from ansible_collections.campaign.rollback.plugins.module_utils import session_state, sessions
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
 from ansible_collections.campaign.rollback.plugins.module_utils.files import tree_digest
 
@@ -16,7 +16,8 @@ LINKED = {
     "me": {"id": "linked@example"},
     "registrationId": 7,
     "noiseKey": {"a": 1},
-    "signedIdentityKey": {"b": 2},
+    "signedIdentityKey": {"public": "b"},
+    "account": {"details": "c"},
 }
 
 
@@ -39,7 +40,7 @@ def copy(tmp_path):
 
 
 def inspect(folder):
-    return sessions.inspect(str(folder.parent), [folder.name])[0]
+    return session_state.inspect(session_state.Store(str(folder.parent)), [folder.name])[0]
 
 
 def test_a_linked_session_is_valid(folder):
@@ -76,7 +77,7 @@ def test_a_file_caught_half_written_is_no_verdict(folder, monkeypatch):
     whole = (folder / "creds.json").read_text()
     written = iter([whole[:20], whole[:30], whole])
     (folder / "creds.json").write_text(whole[:10])
-    monkeypatch.setattr(sessions.time, "sleep", lambda _seconds: (folder / "creds.json").write_text(next(written)))
+    monkeypatch.setattr(session_state.time, "sleep", lambda _seconds: (folder / "creds.json").write_text(next(written)))
     assert inspect(folder).valid
 
 
@@ -240,3 +241,48 @@ def test_links_that_lead_nowhere_are_copied_as_they_are(folder, tmp_path):
     (folder / "SingletonLock").symlink_to("gone")
     sessions.capture(inspect(folder), str(tmp_path / "point" / "sales"))
     assert os.readlink(tmp_path / "point" / "sales" / "SingletonLock") == "gone"
+
+
+@pytest.fixture
+def copies(tmp_path):
+    """Four generations, of which the newest cannot be used."""
+    for name in ("20261118T000000Z", "20261119T000000Z", "20261120T000000Z"):
+        make(tmp_path / "copies" / "sales" / name)
+    make(tmp_path / "copies" / "sales" / "20261121T000000Z", {**LINKED, "me": {}})
+    (tmp_path / "copies" / "sales" / ".20261122T000000Z.partial").mkdir()
+    return str(tmp_path / "copies")
+
+
+def test_the_newest_copy_that_is_valid_is_taken(copies):
+    newest = sessions.newest_valid(copies, "sales", session_state.BAILEYS)
+    assert os.path.basename(newest) == "20261120T000000Z"
+    shutil.rmtree(newest)
+    newest = sessions.newest_valid(copies, "sales", session_state.BAILEYS)
+    assert os.path.basename(newest) == "20261119T000000Z"
+    assert sessions.newest_valid(copies, "support", session_state.BAILEYS) == ""
+
+
+@pytest.mark.parametrize(
+    ("most", "left"),
+    [
+        (4, ["20261118T000000Z", "20261119T000000Z", "20261120T000000Z", "20261121T000000Z"]),
+        (3, ["20261119T000000Z", "20261120T000000Z", "20261121T000000Z"]),
+        (1, ["20261120T000000Z", "20261121T000000Z"]),
+        (0, ["20261120T000000Z"]),
+    ],
+)
+def test_old_copies_go_but_never_the_last_that_can_be_used(copies, most, left):
+    sessions.prune(copies, "sales", session_state.BAILEYS, most)
+    assert leftovers(os.path.join(copies, "sales")) == left
+
+
+def test_a_session_that_its_service_calls_broken_may_be_replaced(folder, copy, journal):
+    sessions.restore(journal, inspect(folder), str(copy), stated=True)
+    assert tree_digest(str(folder)) == tree_digest(str(copy))
+
+
+def test_marks_of_a_browser_that_ended_are_not_restored(broken, copy, journal):
+    for name in session_state.SINGLETONS:
+        (copy / name).symlink_to("wa1-4711")
+    sessions.restore(journal, inspect(broken), str(copy))
+    assert leftovers(broken) == ["creds.json", "session.json"]

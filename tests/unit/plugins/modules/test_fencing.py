@@ -21,7 +21,13 @@ RUN_ID, UNDO = "20261121T174500Z", "20261121T180000Z"
 #: Take a run id and hand numbers out instead of being bound by them.
 EXEMPT = {"run_lease", "run_open"}
 USER = pwd.getpwuid(os.geteuid()).pw_name
-LINKED = {"me": {"id": "1@s"}, "registrationId": 7, "noiseKey": {"private": "x"}, "signedIdentityKey": {"k": "y"}}
+LINKED = {
+    "me": {"id": "1@s"},
+    "registrationId": 7,
+    "noiseKey": {"k": 1},
+    "signedIdentityKey": {"k": 2},
+    "account": {"k": 3},
+}
 PM2 = {"name": "whatsapp-service", "user": USER, "home": "{tmp}", "ecosystem": "/srv/eco.config.js"}
 #: A socket without a server: whoever looks for the database before the fence gets another error.
 DATABASE = {"schema": "blazz", "login_unix_socket": "{tmp}/no.sock"}
@@ -105,6 +111,15 @@ CASES = {
         {"path": "{tmp}/sessions", "accounts": ["broken"], "copies": "{tmp}/copies", "state": "restored"},
         {"path": "{tmp}/sessions", "accounts": ["sales"], "state": "reverted"},
     ],
+    # Nobody listens there, so it has to be started again.
+    "session_restart": [
+        {
+            "path": "{tmp}/sessions",
+            "accounts": ["sales"],
+            "api": {"status_url": "http://127.0.0.1:1/", "status_path": "state", "connected": ["connected"]},
+            "pm2": PM2,
+        }
+    ],
 }
 
 
@@ -155,7 +170,7 @@ def host(tmp_path, state_dir):
         "shut",
         "sessions/sales",
         "sessions/broken",
-        "copies/broken",
+        "copies/broken/1",
         "releases/v2/public/build",
     ):
         (tmp_path / name).mkdir(parents=True, exist_ok=True)
@@ -169,7 +184,7 @@ def host(tmp_path, state_dir):
     (tmp_path / "shut" / "closed").write_text(f"{RUN_ID}\n")
     (tmp_path / "live.env").write_text("APP_ENV=new\n")
     (tmp_path / "copy.env").write_text("APP_ENV=old\n")
-    for name in ("sessions/sales", "copies/broken"):
+    for name in ("sessions/sales", "copies/broken/1"):
         (tmp_path / name / "creds.json").write_text(json.dumps(LINKED))
     (tmp_path / "sessions" / "broken" / "creds.json").write_text("{")
     kept = tmp_path / "kept"

@@ -7,19 +7,27 @@ import os
 import shutil
 
 import pytest
+from ansible_collections.campaign.rollback.plugins.module_utils import session_options, session_state
 from ansible_collections.campaign.rollback.plugins.module_utils.files import tree_digest
 from ansible_collections.campaign.rollback.plugins.module_utils.journal import Journal
+from ansible_collections.campaign.rollback.plugins.module_utils.session_process import Holder
 
 RUN_ID, UNDO, REDO = "20261121T174500Z", "20261121T180000Z", "20261121T183000Z"
 CANARY = "canary-7f3a"
-LINKED = {"me": {"id": "1@s"}, "registrationId": 7, "noiseKey": {"private": CANARY}, "signedIdentityKey": {"k": CANARY}}
+LINKED = {
+    "me": {"id": "1@s"},
+    "registrationId": 0,
+    "noiseKey": {"private": CANARY},
+    "signedIdentityKey": {"private": CANARY, "public": "k"},
+    "account": {"details": CANARY},
+}
 
 
 @pytest.fixture
 def arguments(tmp_path, state_dir):
     for account in ("sales", "support", "broken"):
         (tmp_path / "sessions" / account).mkdir(parents=True)
-        (tmp_path / "sessions" / account / "creds.json").write_text(json.dumps({**LINKED, "account": account}))
+        (tmp_path / "sessions" / account / "creds.json").write_text(json.dumps({**LINKED, "platform": account}))
     (tmp_path / "sessions" / "broken" / "creds.json").write_text(CANARY)
     return {
         "path": str(tmp_path / "sessions"),
@@ -70,7 +78,7 @@ def test_capture_restore_and_back(arguments, run, untouched, tmp_path):
     restored = run(arguments, "restored")
     assert restored == predicted
     assert restored["replaced"] == ["sales"]
-    assert json.loads(creds.read_text()) == {**LINKED, "account": "sales"}
+    assert json.loads(creds.read_text()) == {**LINKED, "platform": "sales"}
     newer = json.loads((tmp_path / "sessions" / "support" / "creds.json").read_text())
     assert newer["newer"], "a healthy session was replaced by an older copy"
     with untouched():
@@ -147,11 +155,73 @@ def test_an_undo_by_another_run_is_on_record_before_it_changes_anything(
 
 def test_a_broken_copy_is_not_used(arguments, run, untouched, tmp_path):
     run(arguments, "captured")
-    (tmp_path / "copies" / "sales" / "creds.json").write_text("{")
+    (tmp_path / "copies" / "sales" / RUN_ID / "creds.json").write_text("{")
     shutil.rmtree(tmp_path / "sessions" / "sales")
     with untouched():
         found = run(arguments, "restored")
     assert (found["changed"], found["unusable"]) == (False, ["sales", "broken"])
+
+
+def test_a_later_capture_adds_a_generation_and_the_oldest_goes(arguments, run, tmp_path):
+    creds = tmp_path / "sessions" / "sales" / "creds.json"
+    made = []
+    for hour in range(4):
+        creds.write_text(json.dumps({**LINKED, "hour": hour}))
+        made.append(f"2026112{hour}T000000Z")
+        later = run({**arguments, "run_id": made[-1], "keep": 2}, "captured")
+        assert later["replaced"] == (["sales", "support"] if hour == 0 else ["sales"])
+    assert sorted(os.listdir(tmp_path / "copies" / "sales")) == made[2:]
+    assert os.listdir(tmp_path / "copies" / "support") == made[:1]
+    (tmp_path / "copies" / "sales" / made[3] / "creds.json").write_text("{")
+    creds.write_text("{")
+    assert run(arguments, "restored")["copies"]["sales"] == made[2]
+    assert json.loads(creds.read_text())["hour"] == 2
+
+
+def test_a_valid_session_that_its_service_calls_broken_is_replaced(arguments, run, untouched, tmp_path):
+    run(arguments, "captured")
+    newer = tmp_path / "sessions" / "support" / "creds.json"
+    newer.write_text(json.dumps({**LINKED, "newer": True}))
+    with untouched():
+        assert run(arguments, "restored")["changed"] is False
+        predicted = run({**arguments, "broken": ["support"]}, "restored", check=True)
+    assert run({**arguments, "broken": ["support"]}, "restored") == predicted
+    assert predicted["replaced"] == ["support"]
+    assert "newer" not in json.loads(newer.read_text())
+
+
+@pytest.mark.parametrize("check", [False, True])
+@pytest.mark.parametrize("state", ["restored", "reverted"])
+def test_nothing_is_done_while_two_processes_run_a_session(
+    arguments, run, untouched, tmp_path, monkeypatch, state, check
+):
+    run(arguments, "captured")
+    (tmp_path / "sessions" / "sales" / "creds.json").write_text("{")
+    if state == "reverted":
+        run(arguments, "restored")
+    two = {"sales": [Holder(100, "node"), Holder(200, "node")]}
+    monkeypatch.setattr(session_options, "holders", lambda *_arguments: two)
+    with untouched():
+        assert "process 100 (node), process 200 (node)" in run(arguments, state, check=check, fails=True)["msg"]
+
+
+def test_a_profile_is_copied_only_while_no_browser_runs(arguments, run, untouched, tmp_path, monkeypatch):
+    # What of a profile is valid has tests of its own.
+    (tmp_path / "profiles" / "session-sales" / "Default").mkdir(parents=True)
+    monkeypatch.setattr(session_state, "validate_localauth", lambda _path: "")
+    profiles = {
+        **arguments,
+        "path": str(tmp_path / "profiles"),
+        "kind": "localauth",
+        "folder": "session-{account}",
+        "accounts": ["sales"],
+    }
+    monkeypatch.setattr(session_options, "holders", lambda *_arguments: {"sales": [Holder(100, "chrome")]})
+    with untouched():
+        assert "while its browser runs" in run(profiles, "captured", fails=True)["msg"]
+        assert "while its browser runs" in run(profiles, "captured", fails=True, check=True)["msg"]
+    monkeypatch.setattr(session_options, "holders", lambda *_arguments: {"sales": []})
+    assert run(profiles, "captured")["replaced"] == ["sales"]
 
 
 @pytest.mark.parametrize(("state", "without"), [("captured", "copies"), ("restored", "run_id"), ("reverted", "run_id")])
