@@ -123,9 +123,10 @@ def evidence_of(found, own, seen):
     if unfinished:
         text = "{kind} {id} stopped half way, state {state}".format(**unfinished)
         evidence.append(impact_evidence.Evidence("run_unfinished", "run", text))
-    databases = [host for host in found if "database" in own[host]]
+    queues = {host for host, said in found.items() if "queue" in said or "queue" in said.get("problems", {})}
+    stores = queues | {host for host in found if "database" in own[host]}
     baseline = [float(entry.get("p95", 0)) for entry in (seen["target"].get("baseline") or {}).values()]
-    evidence += impact_evidence.of_hosts(found, databases, limits, max(baseline, default=0))
+    evidence += impact_evidence.of_hosts(found, stores, limits, max(baseline, default=0))
     evidence += impact_evidence.of_builds(found)
     silent_sessions = any(not found[host] for host in found if "whatsapp_session" in own[host])
     sessions_failed = silent_sessions or any(one.kind == "session_failed" for one in evidence)

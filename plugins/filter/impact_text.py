@@ -186,7 +186,7 @@ def backups(found):
     state, hosts = found["state"], found["hosts"]
     present = {name: entry for said in hosts.values() for name, entry in (said.get("backups") or {}).items()}
     lines = [point_line(point, present.get(point["id"], {})) for point in state.get("points", [])]
-    lines = lines or ["there is no restore point" if state else "the state host does not answer"]
+    lines = lines or ["there is no restore point" if state else "not known: the state host gave no answer"]
     lines += [f"dump {dump['path']}, {size(dump['bytes'])}, UNVERIFIED" for dump in state.get("dumps", [])]
     for host, said in hosts.items():
         database = said.get("database") or {}
@@ -237,7 +237,7 @@ def code(hosts, newer):
 def runs(state):
     """Who holds the system, and what was done lately."""
     if not state:
-        return ["the state host does not answer"]
+        return ["not known: the state host gave no answer"]
     lines = [f"held by {state['holder']}" if state["holder"] else "nobody holds the system"]
     for run in state["runs"]:
         took = "" if run["seconds"] is None else f", took {run['seconds']} s"
@@ -277,6 +277,7 @@ def impact_recommendation(found):
     lines += [f"because {text}" for text in advised["because"]]
     for refused in advised["refused"]:
         lines.append(f"{refused['level']} would cover it and CANNOT be done: {'; '.join(refused['why'])}")
+    lines += [f"seen as well: {text}" for text in advised["noted"]]
     lines += [f"no rollback helps against: {text}" for text in advised["unhelped"]]
     lines += [f"believed to follow from the above: {text}" for text in advised["explained"]]
     lines += [f"worth doing: {text}" for text in advised["advice"]]

@@ -10,7 +10,7 @@ from typing import Any
 KINDS = (
     "run_unfinished",
     "host_silent",
-    "database_silent",
+    "store_silent",
     "server_down",
     "worker_down",
     "not_read",
@@ -51,33 +51,33 @@ class Limits:
 
 
 def of_hosts(
-    hosts: Mapping[str, Mapping[str, Any]], databases: Iterable[str], limits: Limits, baseline_s: float
+    hosts: Mapping[str, Mapping[str, Any]], stores: Iterable[str], limits: Limits, baseline_s: float
 ) -> list[Evidence]:
-    """Evidence from what each host said (empty if it did not answer); ``baseline_s`` is the usual p95, 0 if unknown."""
-    known = set(databases)
+    """Evidence from what each host said (empty if it did not answer); ``baseline_s`` is the usual p95, 0 if unknown.
+
+    ``stores`` are the hosts whose servers keep the data of all others, so that what they lack fails everywhere.
+    """
+    known = set(stores)
     found = []
     for host, said in hosts.items():
         if not said:
-            kind = "database_silent" if host in known else "host_silent"
-            found.append(Evidence(kind, host, "the host does not answer"))
+            found.append(Evidence("store_silent" if host in known else "host_silent", host, "the host does not answer"))
             continue
-        problems = dict(said.get("problems") or {})
-        if "database" in problems:
-            found.append(Evidence("database_silent", host, problems.pop("database")))
-        if "sessions" in problems:
-            found.append(Evidence("session_failed", host, problems.pop("sessions")))
-        found += [Evidence("not_read", host, f"{part}: {problem}") for part, problem in sorted(problems.items())]
-        found += of_services(host, said, limits)
+        silent = {"database": "store_silent", "queue": "store_silent", "sessions": "session_failed"}
+        for part, problem in sorted((said.get("problems") or {}).items()):
+            text = problem if part in silent else f"{part}: {problem}"
+            found.append(Evidence(silent.get(part, "not_read"), host, text))
+        found += of_services(host, said, limits, host in known)
         found += of_traffic(host, said.get("traffic") or {}, limits, baseline_s)
         found += of_state(host, said)
     return found
 
 
-def of_services(host: str, said: Mapping[str, Any], limits: Limits) -> list[Evidence]:
+def of_services(host: str, said: Mapping[str, Any], limits: Limits, store: bool) -> list[Evidence]:
     """Units that do not run, and memory that runs out."""
     services, memory = said.get("services") or {}, said.get("memory") or {}
     found = []
-    for kind, part in (("server_down", "serving"), ("worker_down", "working")):
+    for kind, part in (("store_silent" if store else "server_down", "serving"), ("worker_down", "working")):
         if services.get(part):
             found.append(Evidence(kind, host, "not active: " + ", ".join(services[part])))
     if memory.get("used_share", 0) > limits.memory_share:

@@ -20,13 +20,15 @@ class Rule:
     """What evidence of one kind asks for.
 
     ``migrated_needs`` come on top where migrations ran since the restore point. Evidence of the kinds ``explains`` is
-    believed to follow from this one. ``advice`` is what to do beside or instead of a rollback.
+    believed to follow from this one, that of ``explains_there`` only on the same host. ``advice`` is what to do beside
+    or instead of a rollback.
     """
 
     evidence: str
     needs: tuple[str, ...] = ()
     migrated_needs: tuple[str, ...] = ()
     explains: tuple[str, ...] = ()
+    explains_there: tuple[str, ...] = ()
     advice: str = ""
 
 
@@ -45,9 +47,10 @@ def parse_rules(declared: Sequence[Mapping[str, Any]]) -> dict[str, Rule]:
     known = {field.name for field in dataclasses.fields(Rule)}
     for entry in declared:
         unknown = sorted(set(entry) - known)
-        lists = {name: tuple(entry.get(name) or ()) for name in ("needs", "migrated_needs", "explains")}
+        names = ("needs", "migrated_needs", "explains", "explains_there")
+        lists = {name: tuple(entry.get(name) or ()) for name in names}
         strange = sorted({*lists["needs"], *lists["migrated_needs"]} - set(NEEDS)) + sorted(
-            {entry.get("evidence", ""), *lists["explains"]} - set(KINDS)
+            {entry.get("evidence", ""), *lists["explains"], *lists["explains_there"]} - set(KINDS)
         )
         if unknown or strange:
             raise RollbackError(
@@ -66,29 +69,28 @@ def recommend(
     migrated: bool = False,
     same_code: bool = False,
 ) -> dict[str, Any]:
-    """What to do: ``{action, also, needs, because, explained, unhelped, refused, advice}``, all but the first lists.
+    """What to do: ``action``, and lists ``{also, needs, because, noted, explained, unhelped, refused, advice}``.
 
     ``levels`` are ordered from the smallest to the largest. ``migrated`` says that migrations ran since the restore
     point, ``same_code`` that the live code is the restore point's, so that no rollback brings another one. ``action``
     is a level, ``recover-whatsapp``, ``resume-rollback`` or ``none``; ``refused`` are smaller levels that would do and
-    cannot be done, and all that would do if ``action`` is ``none``.
+    cannot be done, and all that would do if ``action`` is ``none``. No rollback helps against what is ``unhelped``, and
+    none is needed for what is ``noted``.
     """
-    explained = {kind for one in evidence for kind in rules.get(one.kind, Rule(one.kind)).explains}
+    everywhere = {kind for one in evidence for kind in rules.get(one.kind, Rule(one.kind)).explains}
+    there = {(kind, one.where) for one in evidence for kind in rules.get(one.kind, Rule(one.kind)).explains_there}
     needs: set[str] = set()
-    told: dict[str, list[str]] = {"because": [], "explained": [], "unhelped": []}
+    told: dict[str, list[str]] = {"because": [], "noted": [], "explained": [], "unhelped": []}
     advice: list[str] = []
     for one in evidence:
         rule = rules.get(one.kind, Rule(one.kind))
         asked = set(rule.needs) | (set(rule.migrated_needs) if migrated else set())
         reachable = asked - ({"code"} if same_code else set()) - (set() if migrated else {"structure"})
         text = f"{one.where}: {one.detail}"
-        if one.kind in explained:
+        if one.kind in everywhere or (one.kind, one.where) in there:
             told["explained"].append(text)
             continue
-        if asked and not reachable:
-            told["unhelped"].append(text)
-        elif reachable:
-            told["because"].append(text)
+        told["because" if reachable else "unhelped" if asked else "noted"].append(text)
         needs |= reachable
         advice += [rule.advice] if rule.advice and rule.advice not in advice else []
     found: dict[str, Any] = {**told, "needs": [need for need in NEEDS if need in needs], "advice": advice}

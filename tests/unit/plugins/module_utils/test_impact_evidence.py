@@ -15,8 +15,8 @@ TRAFFIC = {"requests": 100, "errors": 0, "error_share": 0.0, "average_s": 0.1, "
 PARTS = {"home": "frontend", "detailed": "sessions", "send": "whatsapp", "list": "hybrid", "edit": "editor"}
 
 
-def kinds(said, baseline_s=0.0, databases=()):
-    return [one.kind for one in of_hosts({"host": said}, databases, LIMITS, baseline_s)]
+def kinds(said, baseline_s=0.0, stores=()):
+    return [one.kind for one in of_hosts({"host": said}, stores, LIMITS, baseline_s)]
 
 
 @pytest.mark.parametrize(
@@ -54,8 +54,8 @@ def test_traffic(traffic, baseline_s, wanted):
         ({"services": {"serving": ["nginx.service"], "working": ["worker.service"]}}, ["server_down", "worker_down"]),
         ({"sessions": {"sales": "connected", "support": "failed"}}, ["session_failed"]),
         ({"sessions": {"sales": "needs_link", "support": "missing"}}, ["session_failed", "session_failed"]),
-        ({"problems": {"sessions": "no answer", "database": "no connection"}}, ["database_silent", "session_failed"]),
-        ({"problems": {"queue": "no answer", "log": "no zone"}}, ["not_read", "not_read"]),
+        ({"problems": {"sessions": "no answer", "database": "no connection"}}, ["store_silent", "session_failed"]),
+        ({"problems": {"queue": "no answer", "log": "no zone"}}, ["not_read", "store_silent"]),
         ({"code": {"build_problem": "another"}}, ["build_wrong"]),
         (
             {"database": {"damage": {"failed": [{"name": "orphans", "found": "3", "expected": "0"}]}}},
@@ -70,7 +70,9 @@ def test_states(said, wanted):
 
 def test_a_host_that_does_not_answer():
     assert kinds({}) == ["host_silent"]
-    assert kinds({}, databases=["host"]) == ["database_silent"]
+    assert kinds({}, stores=["host"]) == ["store_silent"]
+    down = {"at": 1, "services": {"serving": ["redis.service"], "working": []}}
+    assert kinds(down, stores=["host"]) == ["store_silent"]
 
 
 def test_the_builds_of_one_commit_are_the_same_everywhere():

@@ -48,7 +48,7 @@ def seen(*kinds):
         (("session_failed",), True, False, "recover-whatsapp"),
         (("session_failed", "rows_damaged"), True, False, "full"),
         # Whatever the server that is down takes with it says nothing of its own.
-        (("database_silent", "check_failed", "requests_failed", "requests_slow"), True, False, "none"),
+        (("store_silent", "check_failed", "requests_failed", "requests_slow"), True, False, "none"),
         (("server_down", "check_failed"), True, False, "none"),
         (("host_silent",), True, False, "none"),
         (("worker_down",), True, False, "none"),
@@ -60,6 +60,12 @@ def seen(*kinds):
 )
 def test_cases(kinds, migrated, same_code, action):
     assert recommend(seen(*kinds), RULES, LEVELS, migrated, same_code)["action"] == action
+
+
+def test_what_is_down_on_one_host_explains_nothing_on_another():
+    evidence = [Evidence("server_down", "web1", "nginx"), Evidence("check_failed", "web2", "home")]
+    assert recommend(evidence, RULES, LEVELS)["action"] == "partial"
+    assert recommend([evidence[0], Evidence("check_failed", "web1", "home")], RULES, LEVELS)["action"] == "none"
 
 
 def test_sessions_are_mended_beside_a_level_that_does_not_cover_them():
@@ -82,8 +88,8 @@ def test_if_no_level_can_be_done_that_is_said():
 
 
 def test_every_word_of_the_evidence_is_told_once():
-    found = recommend(seen("database_silent", "check_failed", "memory_short"), RULES, LEVELS, False, True)
-    assert found["explained"] == found["unhelped"] == ["host: numbers"]
+    found = recommend(seen("store_silent", "check_failed", "memory_short"), RULES, LEVELS, False, True)
+    assert found["explained"] == found["unhelped"] == found["noted"] == ["host: numbers"]
     assert found["because"] == []
     assert len(found["advice"]) == 1
 
@@ -148,14 +154,15 @@ def test_what_is_recommended_covers_the_evidence_and_nothing_smaller_does(kinds,
         assert usable or len(found["refused"]) == sum(lasting <= set(level.covers) for level in levels)
     else:
         assert found["action"] == ("recover-whatsapp" if found["needs"] else "none")
-    told = len(found["because"]) + len(found["explained"]) + len(found["unhelped"])
-    assert told <= len(kinds)
+    assert sum(len(found[part]) for part in ("because", "noted", "explained", "unhelped")) == len(kinds)
 
 
 @given(KIND_LISTS, st.booleans(), st.booleans())
 def test_more_evidence_never_asks_for_less(kinds, migrated, same_code):
     """But for what explains others: then what it explains asks for nothing."""
-    kinds = [kind for kind in kinds if not RULES[kind].explains and kind != "run_unfinished"]
+    kinds = [
+        kind for kind in kinds if not (RULES[kind].explains or RULES[kind].explains_there) and kind != "run_unfinished"
+    ]
     names = ["none", "recover-whatsapp", *(level.name for level in LEVELS)]
     sizes = [
         names.index(recommend(seen(*kinds[:count]), RULES, LEVELS, migrated, same_code)["action"])
