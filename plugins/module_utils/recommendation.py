@@ -85,7 +85,7 @@ def recommend(
     for one in evidence:
         rule = rules.get(one.kind, Rule(one.kind))
         asked = set(rule.needs) | (set(rule.migrated_needs) if migrated else set())
-        reachable = asked - ({"code"} if same_code else set()) - (set() if migrated else {"structure"})
+        reachable = asked - ({"code"} if same_code else set())
         text = f"{one.where}: {one.detail}"
         if one.kind in everywhere or (one.kind, one.where) in there:
             told["explained"].append(text)

@@ -183,6 +183,8 @@ def test_records_are_counted_once_and_only_by_their_first_line():
 def test_times_without_an_offset_are_of_the_applications_zone():
     record = log_windows.record(log_windows.zone_of("Asia/Jakarta"))(RECORDS.splitlines()[0])
     assert record.at == NOW - 7 * 3600
+    said = log_windows.record(log_windows.zone_of("Asia/Jakarta"))("[2026-11-22T08:00:00+00:00] app.ERROR: x")
+    assert said.at == NOW
     with pytest.raises(RollbackError, match="not known"):
         log_windows.zone_of("Nowhere/Town")
 
