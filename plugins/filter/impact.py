@@ -89,7 +89,11 @@ PARTS = (
 
 def plain(result):
     """A registered result without what Ansible adds to it; empty if the host did not answer."""
-    return {name: result[name] for name in PARTS if name in result} if result else {}
+    if not result or result.get("unreachable"):
+        return {}
+    # Without problems it did not come to an end, and says why.
+    told = {"problems": {"this host": result.get("msg", "no answer")}, **result}
+    return {name: told[name] for name in PARTS if name in told}
 
 
 def levels_of(hosts, hostvars, seen, silent):
@@ -130,6 +134,8 @@ def evidence_of(found, own, seen):
     evidence += impact_evidence.of_builds(found)
     silent_sessions = any(not found[host] for host in found if "whatsapp_session" in own[host])
     sessions_failed = silent_sessions or any(one.kind == "session_failed" for one in evidence)
+    if seen["checks_problem"]:
+        evidence.append(impact_evidence.Evidence("not_read", "from outside", seen["checks_problem"]))
     return evidence + impact_evidence.of_checks(seen["checks"], parts_of(seen), sessions_failed)
 
 

@@ -203,7 +203,7 @@ def record(zone: datetime.tzinfo) -> Callable[[str], Record | None]:
             moment = datetime.datetime.fromisoformat(f"{day}T{clock}{offset or ''}")
         except ValueError:
             return None
-        return Record((moment.replace(tzinfo=zone)).timestamp(), level, text)
+        return Record((moment if offset else moment.replace(tzinfo=zone)).timestamp(), level, text)
 
     return parse
 

@@ -118,6 +118,7 @@ def system():
         **{"at": "now", "environment": "drill", "operator": "ann", "reason": "errors", "window_s": 600},
         "deciders": {"partial": ["technical lead"]},
         "checks": checks(),
+        "checks_problem": "",
         "parts": {"home": "frontend", "detailed health": "sessions"},
         "functions": {},
         "limits": DEFAULTS["impact_limits"],
@@ -270,6 +271,18 @@ def test_nothing_answers():
     text = "\n".join(impact_lines(found))
     assert "web1: does not answer" in text
     assert text.count("the state host gave no answer") == 2
+
+
+def test_what_broke_off_says_why():
+    def change(hostvars, seen):
+        hostvars["web1"]["impact_found"] = {"msg": "a misspelled option", "failed": False}
+        hostvars["web2"]["impact_found"] = {"msg": "connection refused", "unreachable": True}
+        seen.update(checks=[], checks_problem="two checks have the same name")
+
+    text = "\n".join(impact_lines(assessed(change)) + impact_recommendation(assessed(change)))
+    assert "web1: this host was NOT READ: a misspelled option" in text
+    assert "web2: does not answer" in text
+    assert "seen as well: from outside: two checks have the same name" in text
 
 
 def test_the_numbers_are_shown():
