@@ -141,39 +141,47 @@ def code(run: Runner, given: Mapping[str, Any]) -> dict[str, Any]:
     layout = releases.layout(given["layout"], given["path"], given["repository"], given["build_path"])
     live = layout.current()
     wanted = given["commit"]
-    status, output, _error = run(_git(given["repository"], "log", "--format=%h %cs %s", "--max-count=5", live.commit))
+    place = _repository(live.path, given["repository"])
+    status, output, _error = run([*place, "log", "--format=%h %cs %s", "--max-count=5", live.commit])
     return {
         **dataclasses.asdict(live),
-        "build_problem": build_problem(live, given["builds"]) if given["builds"] else "",
+        "build_problem": build_problem(live, given["builds"], given["build_digest"]) if given["builds"] else "",
         "recent": output.splitlines() if not status else [],
         "changed_files": _changed_files(run, live.path),
         "target": (layout.find(wanted) is not None or layout.has_commit(wanted)) if wanted else None,
     }
 
 
-def build_problem(live: releases.Release, builds: str) -> str:
-    """Why the live front-end build is not the one that was made of its commit; empty if it is or nobody can tell."""
+def build_problem(live: releases.Release, builds: str, captured: str) -> str:
+    """Why the live front-end build is not a known one; empty if it is, or if nobody can tell.
+
+    Known are the one that was deployed, those kept of the commit, and the one of the restore point (``captured``),
+    which a rollback of the front end alone brings under the newer commit.
+    """
     if not live.build_digest:
         return "the live release has no build"
+    if live.build_digest == captured:
+        return ""
+    names = os.listdir(builds) if os.path.isdir(builds) else []
+    # By commit alone, or by commit and digest.
+    kept = {tree_digest(os.path.join(builds, name)) for name in names if name.partition("-")[0] == live.commit}
     noted = releases.details_of(live.path).get("build_digest")
-    if noted and noted != live.build_digest:
-        return "the build is not the one that was deployed"
-    kept = os.path.join(builds, live.commit)
-    if os.path.isdir(kept) and tree_digest(kept) != live.build_digest:
-        return "the build is not the one that was kept of this commit"
+    known = kept | ({noted} if noted else set())
+    if known and live.build_digest not in known:
+        return "the build is none that was deployed or kept of its commit"
     return ""
 
 
-def _git(repository: str, *arguments: str) -> list[str]:
-    return ["git", "-c", "safe.directory=*", f"--git-dir={repository}", *arguments]
+def _repository(path: str, bare: str) -> list[str]:
+    """git for the working tree in ``path``, else for the repository ``bare``; without the lock of an index it reads."""
+    tree = os.path.exists(os.path.join(path, ".git"))
+    return ["git", "--no-optional-locks", "-c", "safe.directory=*", *(["-C", path] if tree else [f"--git-dir={bare}"])]
 
 
 def _changed_files(run: Runner, path: str) -> int | None:
     if not os.path.exists(os.path.join(path, ".git")):
         return None
-    # Without the lock on its index git only reads.
-    argv = ["git", "--no-optional-locks", "-c", "safe.directory=*", "-C", path, "status", "--porcelain"]
-    status, output, _error = run(argv)
+    status, output, _error = run([*_repository(path, ""), "status", "--porcelain"])
     return None if status else len(output.splitlines())
 
 

@@ -95,6 +95,10 @@ options:
         description: Commit that a rollback would want. Empty without one.
         type: str
         default: ""
+      build_digest:
+        description: Digest of the build that a rollback would want, which is a right one under any commit.
+        type: str
+        default: ""
   queue:
     description: Laravel's queues on the Redis server of this host; left out where there are none.
     type: dict
@@ -304,6 +308,7 @@ CODE = {
     "build_path": text("public/build"),
     "builds": text(),
     "commit": text(),
+    "build_digest": text(),
 }
 DATABASE = {
     "schema": {"type": "str", "required": True},

@@ -7,6 +7,7 @@ import http.server
 import json
 import os
 import stat
+import subprocess
 import threading
 import time
 
@@ -207,14 +208,39 @@ def test_a_build_is_held_to_what_was_deployed_and_to_what_was_kept(run_module, r
     (kept / "app.js").write_text("1")
     assert look_at_code(run_module, tmp_path)["build_problem"] == ""
     (release / "public" / "build" / "app.js").write_text("2")
-    assert "deployed" in look_at_code(run_module, tmp_path)["build_problem"]
+    assert "none that was deployed" in look_at_code(run_module, tmp_path)["build_problem"]
     (release / "RELEASE.json").unlink()
-    assert "kept" in look_at_code(run_module, tmp_path)["build_problem"]
+    assert "none that was deployed" in look_at_code(run_module, tmp_path)["build_problem"]
+    # Built again of the same commit, and kept under its digest too.
+    again = tmp_path / "builds" / f"{COMMIT}-0123456789ab"
+    again.mkdir()
+    (again / "app.js").write_text("2")
+    assert look_at_code(run_module, tmp_path)["build_problem"] == ""
+    (release / "public" / "build" / "app.js").write_text("3")
+    captured = look_at_code(run_module, tmp_path)["build_digest"]
+    assert look_at_code(run_module, tmp_path, build_digest=captured)["build_problem"] == ""
     (release / "public" / "build" / "app.js").unlink()
     os.rmdir(release / "public" / "build")
     assert "no build" in look_at_code(run_module, tmp_path)["build_problem"]
     # A host that serves no build has none to be wrong.
     assert look_at_code(run_module, tmp_path, builds="")["build_problem"] == ""
+
+
+def test_a_working_tree_is_clean_or_not(run_module, tmp_path):
+    git = ["git", "-c", "user.email=a@example.test", "-c", "user.name=a", "-C", str(tmp_path)]
+    (tmp_path / "REVISION").write_text("x")
+    for arguments in (["init", "-q"], ["add", "."], ["commit", "-qm", "Add it"]):
+        subprocess.run([*git, *arguments], check=True)
+
+    def run(argv):
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout, done.stderr
+
+    assert impact_host._changed_files(run, str(tmp_path)) == 0
+    (tmp_path / "REVISION").write_text("y")
+    (tmp_path / "new").write_text("z")
+    assert impact_host._changed_files(run, str(tmp_path)) == 2
+    assert run([*impact_host._repository(str(tmp_path), "/none"), "log", "--format=%s"])[1] == "Add it\n"
 
 
 @pytest.mark.parametrize(

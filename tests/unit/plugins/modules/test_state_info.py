@@ -74,6 +74,11 @@ def test_runs_and_the_one_that_stopped_half_way(run_module, state_dir, tmp_path)
     assert found["runs"][0]["seconds"] is None
 
 
+def test_a_run_that_only_staged_stands_in_nobodys_way(run_module, state_dir, tmp_path):
+    record(state_dir, IDS[1], "open")
+    assert look(run_module, state_dir, tmp_path)["unfinished"] == {}
+
+
 def test_a_run_that_is_under_way_has_not_stopped(run_module, state_dir, tmp_path):
     record(state_dir, IDS[1], "switching")
     leases.acquire(state_dir, IDS[1], "ann", "rollback", 600, {})
