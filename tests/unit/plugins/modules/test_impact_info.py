@@ -111,11 +111,15 @@ def test_units_and_ends_for_lack_of_memory(run_module, program, tmp_path):
     ]
 
 
-def test_without_a_journal_the_number_is_not_known(run_module, program):
+@pytest.mark.parametrize(
+    ("script", "wanted"),
+    [("exit 1", None), ("echo 'No journal files were found.' >&2", None), ("echo '-- No entries --'", 0)],
+)
+def test_without_a_journal_the_number_is_not_known(run_module, program, script, wanted):
     program("systemctl", UNITS)
-    program("journalctl", "exit 1")
+    program("journalctl", script)
     found = run_module("impact_info", {"serving": ["nginx.service"], "working": ["worker.service"]})
-    assert found["services"]["memory_exits"] is None
+    assert found["services"]["memory_exits"] == wanted
 
 
 @pytest.mark.parametrize(
