@@ -150,6 +150,12 @@ class Database:
         """All rows of a query; ``%s`` stands for an argument only when arguments are given."""
         return list(self._execute(sql, arguments).fetchall())
 
+    def records(self, sql: str) -> list[dict[str, Any]]:
+        """All rows of a query, each by the names of its columns."""
+        cursor = self._execute(sql, None)
+        names = [column[0] for column in cursor.description or ()]
+        return [dict(zip(names, row)) for row in cursor.fetchall()]
+
     def value(self, sql: str, arguments: Iterable[object] | None = None) -> Any:
         """First column of the first row, None without a row."""
         found = self.rows(sql, arguments)

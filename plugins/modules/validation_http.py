@@ -78,11 +78,11 @@ EXAMPLES = r"""
 
 RETURN = r"""
 checks:
-  description: One entry for each check and address.
+  description: One entry for each check and address, with the C(status) of the answer, 0 without one.
   returned: success
   type: list
   elements: dict
-  sample: [{name: health, target: web1, passed: true, detail: "", seconds: 0.02}]
+  sample: [{name: health, target: web1, passed: true, detail: "", seconds: 0.02, status: 200}]
 checks_failed:
   description: How many did not pass.
   returned: success
@@ -111,16 +111,19 @@ except ImportError:
 
 
 def ask(client, url, check, headers):
-    """Send one check; returns why it failed and the seconds it took. What is held back is asked for as users do."""
+    """Send one check; returns why it failed, the seconds it took and the status, 0 without an answer.
+
+    What is held back is asked for as users do.
+    """
     began = time.monotonic()
     sent = check.headers if check.held else {**headers, **check.headers}
     try:
         answer = client.request(check.method, url + check.path, headers=sent, json=check.body)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        return f"no answer: {type(error).__name__}", time.monotonic() - began
+        return f"no answer: {type(error).__name__}", time.monotonic() - began, 0
     seconds = time.monotonic() - began
     told = answer.headers.get("Retry-After", "")
-    return http_checks.judge(check, answer.status_code, answer.text, seconds, told), seconds
+    return http_checks.judge(check, answer.status_code, answer.text, seconds, told), seconds, answer.status_code
 
 
 def main() -> None:
@@ -158,11 +161,13 @@ def main() -> None:
     with client, concurrent.futures.ThreadPoolExecutor(max_workers=4) as pool:
         answers = list(pool.map(lambda item: ask(client, item[1], item[2], params["headers"]), rounds))
     results, times = {}, {}
-    for (target, _url, check), (detail, seconds) in zip(rounds, answers):
+    for (target, _url, check), (detail, seconds, status) in zip(rounds, answers):
         entry = results.setdefault(
-            (target, check.name), {"name": check.name, "target": target, "detail": "", "seconds": 0}
+            (target, check.name), {"name": check.name, "target": target, "detail": "", "seconds": 0, "status": status}
         )
-        entry["detail"] = entry["detail"] or detail
+        if detail and not entry["detail"]:
+            # The first failure is told, whatever came before or after it.
+            entry.update(detail=detail, status=status)
         entry["seconds"] = round(max(entry["seconds"], seconds), 3)
         if check.baseline and not detail:
             times.setdefault(check.path, []).append(seconds)
