@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -34,6 +35,8 @@ from ansible_collections.campaign.rollback.plugins.module_utils.database_refill 
 from ansible_collections.campaign.rollback.plugins.module_utils.dump import Dump, Progress, client_command, tool
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
 
+#: Longest wait for the transactions that were under way when a backup begins, in seconds.
+_SETTLE_S = 10
 #: What was recorded of a backup's files, each ``{path, bytes, sha256}``.
 Files = Sequence[Mapping[str, Any]]
 #: Suboptions of the modules' option for them.
@@ -216,9 +219,10 @@ def back_up(
     """Write a backup of ``schema`` to ``dest``, or prove the one that is there; see the module database_backup."""
     if schema not in existing_schemas(db, [schema]):
         raise RollbackError("The schema does not exist", found=schema)
-    changed = not os.path.exists(dest)
+    changed, starts = not os.path.exists(dest), {}
     if changed:
         KINDS[kind].check(db, schema, dest)
+        starts = {} if check else first_ids(db, schema)
         files = [] if check else _write(db, connection, kind, schema, dest, progress)
     else:
         KINDS[kind].verify(dest, [])
@@ -229,9 +233,34 @@ def back_up(
         "path": dest,
         "files": files,
         "bytes": sum(entry["bytes"] for entry in files),
+        "starts": starts,
         "engine": db.engine,
         "version": db.version,
     }
+
+
+def first_ids(db: Database, schema: str) -> dict[str, int]:
+    """Per table the first id that rows can have which a backup, begun after this, does not have.
+
+    Ids are given out when a row is inserted and not when it is committed, so transactions that are under way now are
+    waited for. Empty if one of them does not end: then no id tells.
+    """
+    tables = read_tables(db, [schema])[schema].values()
+    starts = {table.name: table.auto_increment for table in tables if table.auto_increment is not None}
+    under_way, deadline = _writing(db), time.monotonic() + _SETTLE_S
+    while under_way:
+        if time.monotonic() > deadline:
+            return {}
+        # Asked more often than every tenth of a second, the server would go on telling what it told first.
+        time.sleep(0.2)
+        under_way &= _writing(db)
+    return starts
+
+
+def _writing(db: Database) -> set[str]:
+    """Transactions that hold rows or are about to."""
+    select = "SELECT trx_id FROM information_schema.INNODB_TRX WHERE trx_rows_modified > 0 OR trx_tables_locked > 0"
+    return {str(row[0]) for row in db.rows(select)}
 
 
 def _write(

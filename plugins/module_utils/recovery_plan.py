@@ -50,7 +50,7 @@ class Request:
     """What is to be brought from ``source`` into ``schema``; ``kept`` is the schema that remembers it.
 
     Without ``ids`` these are the later rows of tables with the policy merge, all or those in ``tables``: the ones from
-    key ``starts[table] - look_back`` on, and where no key is known or keys are not handed out in order, all that
+    key ``starts[table]`` on, and where no key is known or keys are not handed out in order, all that
     ``schema`` does not have. With ``ids``, table -> keys, these rows and what was deleted together with them; a row
     that ``schema`` has with another content is overwritten only with ``changed``. ``seconds`` is when to stop, 0 for
     never, and ``listed`` how many refused rows are told.
@@ -64,7 +64,6 @@ class Request:
     changed: bool = False
     policies: Policies = dataclasses.field(default_factory=Policies)
     starts: Mapping[str, int] = dataclasses.field(default_factory=dict)
-    look_back: int = 0
     seconds: float = 0.0
     listed: int = 100
 
@@ -239,7 +238,7 @@ def _later(table: TableRecovery, request: Request, known: Sequence[Earlier], ali
         left = [_noted(table, run.schema, alias, (WANTED, *REFUSED)) for run in noted if table.name in run.planned]
         later = " OR ".join(left) or "FALSE"
     elif dated(request, table):
-        later = f"{alias}.{quote(table.shape.key[0])} >= {request.starts[table.name] - request.look_back:d}"
+        later = f"{alias}.{quote(table.shape.key[0])} >= {request.starts[table.name]:d}"
     else:
         later = "TRUE"
     brought = [f"NOT {_noted(table, run.schema, alias, (INSERTED, OVERWRITTEN, PRESENT, GONE))}" for run in noted]

@@ -105,6 +105,12 @@ bytes:
   description: Size of all files together.
   type: int
   returned: success
+starts:
+  description:
+    - First id by table that a row can have which was written after the backup, or was not committed when it was made.
+    - Empty if that is not known, because a transaction did not end or the backup was there already.
+  type: dict
+  returned: success
 engine:
   description: V(mariadb) or V(mysql).
   type: str

@@ -75,16 +75,10 @@ options:
         type: bool
   starts:
     description:
-      - First keys that were handed out after the restore point, by table, as its manifest says. For tables that are not
+      - First keys that the restore point may not have, by table, as its manifest says. For tables that are not
         in it, and for keys that are not handed out in order, every row that O(schema) lacks is a later one.
     type: dict
     default: {}
-  look_back:
-    description:
-      - So many keys before O(starts) are looked at too, for transactions that were under way at the restore point.
-      - Right only as long as nobody could delete restored rows.
-    type: int
-    default: 0
   seconds:
     description: Stop after so many seconds and say that it is not complete; V(0) for never.
     type: int
@@ -192,7 +186,6 @@ def request_of(given: dict, run_id: str) -> Request:
         given["changed_rows"],
         Policies.of(given["policies"]),
         {table: int(start) for table, start in given["starts"].items()},
-        given["look_back"],
         given["seconds"],
     )
 
@@ -208,7 +201,6 @@ def main() -> None:
             "changed_rows": {"type": "bool", "default": False},
             "policies": {"type": "list", "elements": "dict", "default": [], "options": POLICY_OPTIONS},
             "starts": {"type": "dict", "default": {}},
-            "look_back": {"type": "int", "default": 0},
             "seconds": {"type": "int", "default": 0},
             "progress": {"type": "path"},
             **UNDO_OPTIONS,
