@@ -229,7 +229,7 @@ def stage(host, check):
         "names": {"own": builds.named(found.path), "old": only_live(host, found.path)} if found and into_live else {},
     }
     destination = host.staged if into_live else release
-    needed = found is not None and found.path not in (destination, host.live) and not host.announced()
+    needed = found is not None and found.path not in (destination, host.live)
     if found is None and not check:
         raise RollbackError("There is no such front-end build", found="; ".join(reasons), where=host.params["builds"])
     if needed and not check:

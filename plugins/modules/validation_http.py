@@ -21,7 +21,8 @@ options:
       - Checks with C(name) and C(path), and optionally C(method), C(headers), C(body) (sent as JSON), C(status) (one or
         a list), C(contains), C(absent), C(json) (dotted path to wanted value), C(max_s), C(token) (send
         O(secret_headers)), C(rollback_only) (checked only after a rollback), C(baseline) (its time belongs to the
-        baseline) and C(held) (held back on purpose: has to answer 503 with C(Retry-After), asked without O(headers)).
+        baseline) and C(held) (held back on purpose; asked without O(headers), it has to answer 503 and say
+        C(Retry-After)).
     type: list
     elements: dict
     required: true

@@ -137,6 +137,18 @@ def test_a_switch_that_was_killed_is_completed_or_taken_back(arguments, run_modu
         shutil.rmtree(pathlib.Path(arguments["builds"]) / RUN_ID, ignore_errors=True)
 
 
+@pytest.mark.parametrize("bring", [lambda *_given: False, exchange.bring], ids=["before", "after"])
+def test_staging_again_leaves_an_announced_exchange_alone(arguments, run_module, untouched, monkeypatch, bring):
+    """What lies staged may be what was replaced by then, and without a digest nothing but the journal tells."""
+    given = {**arguments, "digest": ""}
+    go(run_module, given, "staged")
+    monkeypatch.setattr(exchange, "bring", bring)
+    run_module("frontend_build", {**arguments, "state": "switched"})
+    with untouched():
+        found = run_module("frontend_build", {**given, "state": "staged"})
+    assert (found["changed"], found["source"]["digest"]) == (False, arguments["digest"])
+
+
 def test_what_was_staged_and_never_went_live_is_taken_away(arguments, run_module, site):
     go(run_module, arguments, "staged")
     assert (site / "builds" / RUN_ID).is_dir()
