@@ -18,12 +18,13 @@ from ansible_collections.campaign.rollback.plugins.module_utils.worktree import 
 
 @dataclasses.dataclass
 class Release:
-    """One release on disk; ``build_digest`` is empty if it has no front-end build."""
+    """One release on disk; ``build`` is where its front-end build would be, ``build_digest`` empty if it has none."""
 
     name: str
     path: str
     commit: str
     version: str
+    build: str
     build_digest: str
 
 
@@ -46,9 +47,8 @@ def details_of(path: str) -> dict[str, Any]:
     return details if isinstance(details, dict) else {}
 
 
-def build_digest(path: str, build_path: str) -> str:
-    """Digest of the front-end build of the release in directory ``path``, empty if it has none."""
-    build = os.path.join(path, build_path)
+def build_digest(build: str) -> str:
+    """Digest of the front-end build in directory ``build``, empty if there is none."""
     return tree_digest(build) if os.path.isdir(build) else ""
 
 
@@ -57,8 +57,8 @@ def read(path: str, build_path: str) -> Release:
     commit = commit_of(path)
     if not commit:
         raise RollbackError("A release does not say which commit it is", found="no REVISION file", where=path)
-    version = str(details_of(path).get("version", ""))
-    return Release(os.path.basename(path), path, commit, version, build_digest(path, build_path))
+    version, build = str(details_of(path).get("version", "")), os.path.join(path, build_path)
+    return Release(os.path.basename(path), path, commit, version, build, build_digest(build))
 
 
 def fresh(staging: str, run_id: str, commit: str) -> str:
@@ -120,12 +120,11 @@ class Checkout:
     def current(self) -> Release:
         """The live tree; its version is the first tag of its commit."""
         commit, _branch = self.tree.head()
-        return self._release(self.root, commit, self.root)
+        return self._release(self.root, commit, os.path.join(self.root, self.build_path))
 
-    def _release(self, path: str, commit: str, build_of: str) -> Release:
+    def _release(self, path: str, commit: str, build: str) -> Release:
         tags = self.tree.git("tag", "--points-at", commit).split()
-        digest = build_digest(build_of, self.build_path)
-        return Release(os.path.basename(path), path, commit, tags[0] if tags else "", digest)
+        return Release(os.path.basename(path), path, commit, tags[0] if tags else "", build, build_digest(build))
 
     def find(self, commit: str, _name: str = "") -> Release | None:
         """The tree that the run prepared; without one the live tree, if it is at ``commit``; None if there is neither.
@@ -134,14 +133,14 @@ class Checkout:
         """
         prepared = fresh(self.staging, self.journal.run_id, commit) if self.journal else ""
         if prepared and commit_of(prepared) == commit:
-            return self._release(prepared, commit, self._with_build(prepared))
+            return self._release(prepared, commit, self._build_of(prepared))
         return self.current() if self.tree.commit_of(commit) and self.tree.is_at(commit) else None
 
-    def _with_build(self, prepared: str) -> str:
-        """Which of the two has the build of the commit: they change places in the switch."""
+    def _build_of(self, prepared: str) -> str:
+        """The build that was prepared: it changes places with the live one in the switch."""
         live, other = (os.path.join(path, self.build_path) for path in (self.root, prepared))
         step = self.journal and exchange.announced(self.journal, "application", live, other)
-        return self.root if step and exchange.identity(live) == step.undo["brought"] else prepared
+        return live if step and exchange.identity(live) == step.undo["brought"] else other
 
     def modified(self) -> list[str]:
         """Tracked files of the live tree that are not as in its commit."""

@@ -159,7 +159,7 @@ def test_an_undo_by_another_run_can_be_undone(root, old, journal, state_dir):
 def test_what_was_there_is_kept_as_a_commit(root, old, journal):
     dirty(root)
     switch(journal, root, old)
-    (kept,) = git(root, "for-each-ref", "--format=%(refname)", f"refs/rollback/{journal.run_id}/").splitlines()
+    (kept,) = git(root, "for-each-ref", "--format=%(refname)", f"refs/rollback/kept/{journal.run_id}/").splitlines()
     assert git(root, "show", f"{kept}:app.php") == "edited"
     assert git(root, "show", f"{kept}:way") == "untracked, in the way"
     assert git(root, "show", f"{kept}:same.php") == "edited where git was told not to look"
@@ -171,7 +171,7 @@ def test_what_was_changed_after_the_rollback_is_kept_when_it_is_undone(root, old
     switch(journal, root, old)
     write(root, {"app.php": "hot fix"})
     undo(journal)
-    kept = git(root, "for-each-ref", "--format=%(refname)", f"refs/rollback/{journal.run_id}/").splitlines()
+    kept = git(root, "for-each-ref", "--format=%(refname)", f"refs/rollback/kept/{journal.run_id}/").splitlines()
     assert "hot fix" in [git(root, "show", f"{name}:app.php") for name in kept]
 
 
@@ -325,7 +325,7 @@ def test_a_killed_undo_is_completed_wherever_it_was_killed(root, old, state_dir,
         undo(*journals[-1])
         assert state(root) == before
         journal, by = journals[-1]
-        kept = git(root, "for-each-ref", "--format=%(refname)", f"refs/rollback/{by.run_id}/").splitlines()
+        kept = git(root, "for-each-ref", "--format=%(refname)", f"refs/rollback/kept/{by.run_id}/").splitlines()
         assert "hot fix" in [git(root, "show", f"{name}:app.php") for name in kept]
         if other:
             undo(by, Journal(by.run_id.replace("T18", "T19"), state_dir))
