@@ -116,9 +116,9 @@ class Checkout:
     def current(self) -> Release:
         """The live tree; its version is the first tag of its commit."""
         commit, _branch = self.tree.head()
-        return self._release(self.root, commit, self.root)
+        return self._release(self.root, commit, os.path.join(self.root, self.build_path))
 
-    def _release(self, path: str, commit: str, build_of: str) -> Release:
+    def _release(self, path: str, commit: str, build: str) -> Release:
         tags = self.tree.git("tag", "--points-at", commit).split()
         build = os.path.join(build_of, self.build_path)
         return Release(os.path.basename(path), path, commit, tags[0] if tags else "", build, build_digest(build))
@@ -130,14 +130,14 @@ class Checkout:
         """
         prepared = fresh(self.staging, self.journal.run_id, commit) if self.journal else ""
         if prepared and commit_of(prepared) == commit:
-            return self._release(prepared, commit, self._with_build(prepared))
+            return self._release(prepared, commit, self._build_of(prepared))
         return self.current() if self.tree.commit_of(commit) and self.tree.is_at(commit) else None
 
-    def _with_build(self, prepared: str) -> str:
-        """Which of the two has the build of the commit: they change places in the switch."""
+    def _build_of(self, prepared: str) -> str:
+        """The build that was prepared: it changes places with the live one in the switch."""
         live, other = (os.path.join(path, self.build_path) for path in (self.root, prepared))
         step = self.journal and exchange.announced(self.journal, "application", live, other)
-        return self.root if step and exchange.identity(live) == step.undo["brought"] else prepared
+        return live if step and exchange.identity(live) == step.undo["brought"] else other
 
     def modified(self) -> list[str]:
         """Tracked files of the live tree that are not as in its commit."""

@@ -1,6 +1,6 @@
 """A live git working tree: brought to another commit exactly, and back to where it was with all that was changed in it.
 
-What its files and its index hold is first kept as commits under ``refs/rollback/<run id>/``, so that nothing is lost.
+What its files and its index hold is first kept as commits under ``refs/rollback/kept/<run id>/``, so nothing is lost.
 Untracked files stay, unless one stands where the other commit has a file: then it is kept too.
 """
 
@@ -209,7 +209,7 @@ class Tree:
         said = ["-m", f"Working tree before the rollback run {run_id}"]
         staged = self.git("commit-tree", index_tree, "-p", commit, "-m", "index").strip()
         kept = self.git("commit-tree", tree, "-p", commit, "-p", staged, *said).strip()
-        self.git("update-ref", f"refs/rollback/{run_id}/{kept[:12]}", kept)
+        self.git("update-ref", f"refs/rollback/kept/{run_id}/{kept[:12]}", kept)
         return Place(kept, staged, commit, branch)
 
     def move(self, place: Place, leaving: Sequence[str]) -> None:

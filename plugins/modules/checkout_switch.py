@@ -10,8 +10,8 @@ description:
   - Brings the tracked files, the index and HEAD of a working tree to a commit exactly. Files that the commit does not
     have go away, untracked ones stay.
   - Then exchanges untracked directories, such as a front-end build, with prepared ones, each in one atomic step.
-  - What was there, local modifications included, is a commit below C(refs/rollback/) and in the run's journal before
-    anything changes; O(state=reverted) puts back files, index, branch and directories. Called again after it was
+  - What was there, local modifications included, is a commit below C(refs/rollback/kept/) and in the run's journal
+    before anything changes; O(state=reverted) puts back files, index, branch and directories. Called again after it was
     killed, it completes its work.
   - Files change one after the other and under the same names, so users have to be held back meanwhile, and PHP has to
     be reloaded afterwards, as the role C(services) does.

@@ -69,7 +69,7 @@ link:
   returned: success
   type: str
 current:
-  description: The live release with C(name), C(path), C(commit), C(version) and C(build_digest).
+  description: The live release with C(name), C(path), C(commit), C(version), C(build) and C(build_digest).
   returned: success
   type: dict
 target:

@@ -159,7 +159,7 @@ def test_an_undo_by_another_run_can_be_undone(root, old, journal, state_dir):
 def test_what_was_there_is_kept_as_a_commit(root, old, journal):
     dirty(root)
     switch(journal, root, old)
-    (kept,) = git(root, "for-each-ref", "--format=%(refname)", f"refs/rollback/{journal.run_id}/").splitlines()
+    (kept,) = git(root, "for-each-ref", "--format=%(refname)", f"refs/rollback/kept/{journal.run_id}/").splitlines()
     assert git(root, "show", f"{kept}:app.php") == "edited"
     assert git(root, "show", f"{kept}:way") == "untracked, in the way"
     assert git(root, "show", f"{kept}:same.php") == "edited where git was told not to look"
@@ -171,7 +171,7 @@ def test_what_was_changed_after_the_rollback_is_kept_when_it_is_undone(root, old
     switch(journal, root, old)
     write(root, {"app.php": "hot fix"})
     undo(journal)
-    kept = git(root, "for-each-ref", "--format=%(refname)", f"refs/rollback/{journal.run_id}/").splitlines()
+    kept = git(root, "for-each-ref", "--format=%(refname)", f"refs/rollback/kept/{journal.run_id}/").splitlines()
     assert "hot fix" in [git(root, "show", f"{name}:app.php") for name in kept]
 
 
@@ -187,6 +187,18 @@ def test_a_tree_at_the_commit_is_cleaned_and_stays_on_its_branch(root, journal):
     before = state(root)
     switch(journal, root, git(root, "rev-parse", "HEAD"))
     assert (root / ".git" / "HEAD").read_text() == "ref: refs/heads/main\n"
+    assert git(root, "status", "--porcelain", "--untracked-files=no") == ""
+    undo(journal)
+    assert state(root) == before
+
+
+def test_what_is_only_in_the_index_counts_too(root, journal):
+    write(root, {"app.php": "staged"})
+    git(root, "add", "app.php")
+    write(root, {"app.php": "v2"})
+    before = state(root)
+    assert Tree(str(root)).modified() == ["app.php"]
+    switch(journal, root, git(root, "rev-parse", "HEAD"))
     assert git(root, "status", "--porcelain", "--untracked-files=no") == ""
     undo(journal)
     assert state(root) == before
@@ -325,7 +337,7 @@ def test_a_killed_undo_is_completed_wherever_it_was_killed(root, old, state_dir,
         undo(*journals[-1])
         assert state(root) == before
         journal, by = journals[-1]
-        kept = git(root, "for-each-ref", "--format=%(refname)", f"refs/rollback/{by.run_id}/").splitlines()
+        kept = git(root, "for-each-ref", "--format=%(refname)", f"refs/rollback/kept/{by.run_id}/").splitlines()
         assert "hot fix" in [git(root, "show", f"{name}:app.php") for name in kept]
         if other:
             undo(by, Journal(by.run_id.replace("T18", "T19"), state_dir))
@@ -385,7 +397,7 @@ def test_what_cannot_be_done_is_refused_before_anything_changes(root, old, journ
     else:
         place = tmp_path / "shared"
         place.mkdir()
-    with untouched(), pytest.raises(RollbackError):
+    with untouched(), pytest.raises(RollbackError, match="middle of a merge" if wrong == "merge" else None):
         switch(journal, place, commit_id)
     assert journal.steps() == []
 

@@ -221,9 +221,9 @@ def test_release_info_finds_what_the_run_prepared_until_the_switch_is_over(stage
     assert found["target"]["build_digest"] != found["current"]["build_digest"]
     run_module("checkout_switch", staged)
     again = look(run_module, staged)
-    assert again["target"] == {**found["target"], "build": found["current"]["build"]}, (
-        "it changed places with the live one"
-    )
+    assert found["target"]["build"] == f"{staged['prepared']}/public/build"
+    there = {**found["target"], "build": f"{root}/public/build"}
+    assert again["target"] == there, "the build is looked for where it was and not where it is"
     assert again["current"]["build_digest"] == found["target"]["build_digest"]
 
 
