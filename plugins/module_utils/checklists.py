@@ -51,7 +51,7 @@ def judge(
         signature = signed.get(item["item"], {})
         if any(FAILED in verdicts for verdicts in rows.values()):
             state = FAILED
-        elif rows and all(verdicts and set(verdicts) == {PASSED} for verdicts in rows.values()):
+        elif rows and all(set(verdicts) == {PASSED} for verdicts in rows.values()):
             state = PASSED
         else:
             state = SIGNED if signature else OPEN
