@@ -120,7 +120,6 @@ class Checkout:
 
     def _release(self, path: str, commit: str, build: str) -> Release:
         tags = self.tree.git("tag", "--points-at", commit).split()
-        build = os.path.join(build_of, self.build_path)
         return Release(os.path.basename(path), path, commit, tags[0] if tags else "", build, build_digest(build))
 
     def find(self, commit: str, _name: str = "") -> Release | None:
