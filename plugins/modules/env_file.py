@@ -9,6 +9,7 @@ short_description: Capture, restore and put back an environment file
 description:
   - Restores the content of an environment file such as C(.env) from a copy on the same host, with one rename.
   - Owner and mode of the live file stay. The replaced content is kept with the run, and O(state=reverted) puts it back.
+  - With O(keys) only these are taken from the copy; every other line of the live file stays exactly as it is.
   - Only key names are shown, never values.
 version_added: 0.1.0
 extends_documentation_fragment:
@@ -26,13 +27,28 @@ options:
     description: SHA-256 that the copy must have; checked before anything is touched.
     type: str
     default: ""
+  keys:
+    description: Keys to take from O(copy); all lines of the file without any.
+    type: list
+    elements: str
+    default: []
+  later:
+    description:
+      - Pattern of all captured copies of this file, whose newest by name tells what changed since.
+      - A key that differs there from both the live file and O(copy) changed on both sides, and is reported.
+    type: str
+    default: ""
+  dest:
+    description: Where O(state=merged) writes to.
+    type: path
   state:
     description:
       - V(captured) copies the live file to O(copy), mode 0600.
-      - V(restored) replaces the live file by O(copy).
+      - V(restored) replaces the live file by O(copy), or takes O(keys) from it.
+      - V(merged) writes what V(restored) would make of the live file to O(dest), mode 0600.
       - V(reverted) puts back what O(reverts) replaced.
     type: str
-    choices: [captured, restored, reverted]
+    choices: [captured, restored, merged, reverted]
     default: restored
 attributes:
   check_mode:
@@ -58,6 +74,13 @@ EXAMPLES = r"""
     path: /srv/campaign/shared/.env
     copy: /var/lib/rollback/restore_points/20261114T101500Z/env/srv__campaign__shared__.env
     run_id: 20261121T174500Z
+
+- name: Restore two keys and leave everything else as it is
+  campaign.rollback.env_file:
+    path: /srv/campaign/shared/.env
+    copy: /var/lib/rollback/restore_points/20261114T101500Z/env/srv__campaign__shared__.env
+    keys: [WHATSAPP_SERVICE_URL, WHATSAPP_SERVICE_TOKEN]
+    run_id: 20261121T174500Z
 """
 
 RETURN = r"""
@@ -71,14 +94,23 @@ difference:
   returned: success
   type: dict
   sample: {added: [], removed: [HYBRID_CAMPAIGNS_ENABLED], changed: [APP_DEBUG]}
+conflicts:
+  description: Key names that changed on both sides since the newest copy, C(taken) from the restore point or C(kept) as live.
+  returned: success
+  type: dict
+  sample: {taken: [WHATSAPP_SERVICE_TOKEN], kept: [MAIL_PASSWORD]}
 """
 
 import os
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.campaign.rollback.plugins.module_utils import environment
+from ansible_collections.campaign.rollback.plugins.module_utils import environment, environment_merge
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
-from ansible_collections.campaign.rollback.plugins.module_utils.files import sha256_file
+from ansible_collections.campaign.rollback.plugins.module_utils.files import (
+    make_private_directory,
+    sha256_file,
+    write_atomically,
+)
 from ansible_collections.campaign.rollback.plugins.module_utils.journal import UNDO_OPTIONS, Journal
 
 
@@ -93,17 +125,36 @@ def capture(params, check_mode):
     return changed, live, live
 
 
-def restore(params, check_mode):
-    """Replace the live file by the copy."""
-    wanted = environment.read(params["copy"])
-    if params["digest"] and sha256_file(params["copy"]) != params["digest"]:
+def wanted_text(params, live):
+    """What the live file is to be: the copy, or the live text with the declared keys of the copy."""
+    copy = environment.read(params["copy"])
+    if params["digest"] and environment.text_digest(copy) != params["digest"]:
         raise RollbackError("The copy of an environment file is not the one that was captured", where=params["copy"])
+    return environment_merge.merge(live, copy, params["keys"], params["path"]) if params["keys"] else copy
+
+
+def restore(params, check_mode):
+    """Replace the live file by the copy, or the declared keys in it."""
     live = environment.read(params["path"])
+    wanted = wanted_text(params, live)
     if live != wanted and not check_mode:
         journal = Journal.of_module(params)
         with journal.acting():
-            environment.restore(journal, params["path"], params["copy"])
+            environment.restore(journal, params["path"], wanted)
     return live != wanted, live, wanted
+
+
+def merge(params, check_mode):
+    """Write beside the live file what restoring would make of it."""
+    live = environment.read(params["path"])
+    wanted = wanted_text(params, live)
+    dest = params["dest"]
+    changed = not os.path.exists(dest) or sha256_file(dest) != environment.text_digest(wanted)
+    if changed and not check_mode:
+        with Journal.of_module(params).acting():
+            make_private_directory(os.path.dirname(dest))
+            write_atomically(dest, environment.encoded(wanted))
+    return changed, live, wanted
 
 
 def revert(params, check_mode):
@@ -118,24 +169,41 @@ def revert(params, check_mode):
     return live != wanted, live, wanted
 
 
+def found_conflicts(params, live):
+    """Key names that changed on both sides, by what becomes of them."""
+    if params["state"] not in ("restored", "merged") or not params["keys"]:
+        return {"taken": [], "kept": []}
+    copy = environment.read(params["copy"])
+    found = environment_merge.conflicts(environment_merge.base_of(params["later"], copy), live, copy)
+    return {
+        "taken": [key for key in found if key in params["keys"]],
+        "kept": [key for key in found if key not in params["keys"]],
+    }
+
+
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "path": {"type": "path", "required": True},
             "copy": {"type": "path"},
             "digest": {"type": "str", "default": ""},
+            "keys": {"type": "list", "elements": "str", "default": [], "no_log": False},
+            "later": {"type": "str", "default": ""},
+            "dest": {"type": "path"},
             **UNDO_OPTIONS,
-            "state": {"type": "str", "choices": ["captured", "restored", "reverted"], "default": "restored"},
+            "state": {"type": "str", "choices": ["captured", "restored", "merged", "reverted"], "default": "restored"},
         },
         required_if=[
             ("state", "captured", ["copy"]),
             ("state", "restored", ["copy"]),
+            ("state", "merged", ["copy", "dest"]),
         ],
         supports_check_mode=True,
     )
-    action = {"captured": capture, "restored": restore, "reverted": revert}[module.params["state"]]
+    action = {"captured": capture, "restored": restore, "merged": merge, "reverted": revert}[module.params["state"]]
     try:
         changed, before, after = action(module.params, module.check_mode)
+        conflicts = found_conflicts(module.params, before)
     except RollbackError as error:
         module.fail_json(msg=str(error))
     masked_before, masked_after = environment.masked(before, after)
@@ -143,6 +211,7 @@ def main() -> None:
         changed=changed,
         summary={"digest": environment.text_digest(after), "keys": sorted(environment.parse(after))},
         difference=environment.difference(before, after),
+        conflicts=conflicts,
         diff={"before": masked_before, "after": masked_after},
     )
 

@@ -121,6 +121,36 @@ def test_an_undo_by_another_run_is_on_record_before_it_changes_anything(argument
     assert durability.index(("fsync", Journal(RUN_ID, state_dir).path)) > replaced
 
 
+def test_only_declared_keys_are_taken_and_come_back(arguments, run, untouched, tmp_path, state_dir):
+    arguments = {**arguments, "keys": ["APP_KEY", "NEW_KEY"]}
+    merged = LIVE.replace(f"{CANARY}-live=", f"{CANARY}-wanted=") + f"NEW_KEY={CANARY}\n"
+    with untouched():
+        predicted = run(arguments, check=True)
+    assert predicted["difference"] == {"added": ["NEW_KEY"], "removed": [], "changed": ["APP_KEY"]}
+    assert predicted["diff"]["before"].count("<before>") == 1
+    dest = tmp_path / "state" / "merged"
+    with untouched():
+        run({**arguments, "state": "merged", "dest": str(dest)}, check=True)
+    assert run({**arguments, "state": "merged", "dest": str(dest)})["changed"] is True
+    assert run({**arguments, "state": "merged", "dest": str(dest)})["changed"] is False
+    assert (dest.read_text(), dest.stat().st_mode & 0o777) == (merged, 0o600)
+    assert (tmp_path / ".env").read_text() == LIVE, "the live file is only merged beside it"
+    assert run(arguments) == predicted
+    assert (tmp_path / ".env").read_text() == merged
+    assert run(arguments)["changed"] is False
+    assert CANARY not in journal_text(state_dir)
+    run({**arguments, "state": "reverted"})
+    assert (tmp_path / ".env").read_text() == LIVE
+
+
+def test_keys_that_changed_on_both_sides_are_told(arguments, run, tmp_path):
+    (tmp_path / "later").write_text(LIVE.replace(f"{CANARY}-live=", f"{CANARY}-deployed=").replace("SAME", "OTHER"))
+    later = {**arguments, "keys": ["APP_KEY"], "later": str(tmp_path / "lat*")}
+    assert run(later, check=True)["conflicts"] == {"taken": ["APP_KEY"], "kept": []}
+    assert run({**later, "keys": ["NEW_KEY"]}, check=True)["conflicts"] == {"taken": [], "kept": ["APP_KEY"]}
+    assert run({**later, "later": ""}, check=True)["conflicts"] == {"taken": [], "kept": []}
+
+
 def test_capture_makes_a_private_copy_once(arguments, run, untouched, tmp_path):
     arguments = {**arguments, "copy": str(tmp_path / "point" / "env" / "copy"), "state": "captured"}
     with untouched():
