@@ -41,8 +41,8 @@ class Block:
 def blocks(text: str) -> Iterator[Block]:
     """The file in its parts, whose texts are the file again.
 
-    A quoted value may span lines. What is not plainly a key has none, because keys are shown and a part of a value taken
-    for a key would be shown with them.
+    A quoted value may span lines. What is not plainly a key has none, because keys are shown and a part of a value
+    taken for a key would be shown with them.
     """
     # Only these end a line of such a file; splitlines() would cut a value at a form feed or a Unicode separator.
     lines = iter(re.findall(r"[^\n]*\n|[^\n]+", text))

@@ -1,6 +1,6 @@
 """Declared keys of an environment file taken from a restore point, everything else as it is live.
 
-Works on the file's own text, so that comments, order and unrelated keys stay exactly as they are. Values never leave it.
+Works on the file's own text, so that comments, order and unrelated keys stay exactly as they are.
 """
 
 from __future__ import annotations

@@ -95,7 +95,7 @@ difference:
   type: dict
   sample: {added: [], removed: [HYBRID_CAMPAIGNS_ENABLED], changed: [APP_DEBUG]}
 conflicts:
-  description: Key names that changed on both sides since the newest copy, C(taken) from the restore point or C(kept) as live.
+  description: Key names that changed on both sides since the newest copy, C(taken) from O(copy) or C(kept) as live.
   returned: success
   type: dict
   sample: {taken: [WHATSAPP_SERVICE_TOKEN], kept: [MAIL_PASSWORD]}
