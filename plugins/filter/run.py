@@ -238,6 +238,18 @@ def run_recovery_rows(facts):
     return rows
 
 
+def run_selection_lines(selection):
+    """Which functions are restored and why, one line each; none where a run is not about functions."""
+    why = selection.get("why", {})
+    lines = []
+    for name in selection.get("functions", []):
+        reasons = why.get(name, [])
+        told = "; ".join(reasons[:3]) + (f"; and {len(reasons) - 3} more" if len(reasons) > 3 else "")
+        lines.append(f"Function {name}: {told or 'its tests pass, restored because it was named'}")
+    works = selection.get("sound", [])
+    return lines + ([f"These work and are left alone: {', '.join(works)}"] if works else [])
+
+
 def run_recovered(result):
     """What a recovery brought, as lines: a table, and below it the rows that were refused."""
     rows = [{"table": name, **numbers} for name, numbers in sorted(result.get("tables", {}).items())]
@@ -306,6 +318,7 @@ class FilterModule:
             "run_recovered_rows": run_recovered_rows,
             "run_recovery_rows": run_recovery_rows,
             "run_refusals": run_refusals,
+            "run_selection_lines": run_selection_lines,
             "run_table": run_table,
             "run_undo_plan": run_undo_plan,
             "run_verified": run_verified,

@@ -38,6 +38,19 @@ options:
       - A key that differs there from both the live file and O(copy) changed on both sides, and is reported.
     type: str
     default: ""
+  units:
+    description: systemd units that may hold what is replaced in the environment they were started with.
+    type: list
+    elements: str
+    default: []
+  readers:
+    description: Those of them that read the file when they start and never again.
+    type: list
+    elements: str
+    default: []
+  pm2:
+    description: Process under pm2 that reads the file only when it starts, with C(name), C(user) and C(home).
+    type: dict
   dest:
     description: Where O(state=merged) writes to.
     type: path
@@ -94,6 +107,14 @@ difference:
   returned: success
   type: dict
   sample: {added: [], removed: [HYBRID_CAMPAIGNS_ENABLED], changed: [APP_DEBUG]}
+held:
+  description:
+    - Processes that hold what was or would be replaced on behalf of the run. Values are compared by digest.
+    - C(process), C(pid), C(keys) and C(why) of each.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{process: worker.service, pid: 812, keys: [SERVICE_TOKEN], why: was started with SERVICE_TOKEN}]
 conflicts:
   description: Key names that changed on both sides since the newest copy, C(taken) from O(copy) or C(kept) as live.
   returned: success
@@ -104,7 +125,12 @@ conflicts:
 import os
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.campaign.rollback.plugins.module_utils import environment, environment_merge
+from ansible_collections.campaign.rollback.plugins.module_utils import (
+    environment,
+    environment_merge,
+    held_environment,
+    units,
+)
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
 from ansible_collections.campaign.rollback.plugins.module_utils.files import (
     make_private_directory,
@@ -112,6 +138,7 @@ from ansible_collections.campaign.rollback.plugins.module_utils.files import (
     write_atomically,
 )
 from ansible_collections.campaign.rollback.plugins.module_utils.journal import UNDO_OPTIONS, Journal
+from ansible_collections.campaign.rollback.plugins.module_utils.pm2 import Pm2
 
 
 def capture(params, check_mode):
@@ -181,6 +208,34 @@ def found_conflicts(params, live):
     }
 
 
+def running(module):
+    """The declared processes of this host, as systemd and pm2 know them."""
+    run = lambda argv: module.run_command(argv, cwd="/")  # noqa: E731 # as the other modules that drive programs
+    names, process = module.params["units"], module.params["pm2"]
+    found = []
+    if names:
+        for name, unit in units.parse(run(units.argv(names))[1], names).items():
+            found.append(held_environment.Running(name, unit["pid"], name in module.params["readers"]))
+    if process:
+        known = Pm2(run, process["user"], process["home"]).find(process["name"])
+        found.append(held_environment.Running(process["name"], known.pid if known else 0, True))
+    return found
+
+
+def found_held(module, before, after):
+    """Processes that hold what the run replaced in this file, or will have replaced."""
+    params = module.params
+    steps = Journal.to_revert(params).to_undo(environment.COMPONENT, params["path"])
+    olds = [environment.read(step.undo["source"]) for step in steps if os.path.exists(step.undo["source"])]
+    if before != after:
+        olds.append(before)
+    if not olds:
+        return []
+    # Before the change nobody is too old.
+    changed_at = os.stat(params["path"]).st_mtime if steps else None
+    return held_environment.held(running(module), olds, after, changed_at)
+
+
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
@@ -190,6 +245,9 @@ def main() -> None:
             "keys": {"type": "list", "elements": "str", "default": [], "no_log": False},
             "later": {"type": "str", "default": ""},
             "dest": {"type": "path"},
+            "units": {"type": "list", "elements": "str", "default": []},
+            "readers": {"type": "list", "elements": "str", "default": []},
+            "pm2": {"type": "dict"},
             **UNDO_OPTIONS,
             "state": {"type": "str", "choices": ["captured", "restored", "merged", "reverted"], "default": "restored"},
         },
@@ -204,6 +262,7 @@ def main() -> None:
     try:
         changed, before, after = action(module.params, module.check_mode)
         conflicts = found_conflicts(module.params, before)
+        held = found_held(module, before, after)
     except RollbackError as error:
         module.fail_json(msg=str(error))
     masked_before, masked_after = environment.masked(before, after)
@@ -212,6 +271,7 @@ def main() -> None:
         summary={"digest": environment.text_digest(after), "keys": sorted(environment.parse(after))},
         difference=environment.difference(before, after),
         conflicts=conflicts,
+        held=held,
         diff={"before": masked_before, "after": masked_after},
     )
 

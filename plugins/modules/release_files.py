@@ -135,7 +135,10 @@ def main() -> None:
         # A run that is resumed after its switch finds its own release live.
         repeated = os.path.basename(live.path).startswith(params["run_id"])
         if repeated:
-            found, made, new, changed = [], live.commit, live.path, False
+            wanted = file_commit.wanted_files(
+                file_commit.Repository(params["repository"]), live.commit, params["commit"], params["files"]
+            )
+            found, made, new, changed = release_files.different(live.path, wanted), live.commit, live.path, False
         else:
             with file_commit.rehearsal(params["repository"]) as repository:
                 _wanted, found, made = look(repository, params, live)

@@ -81,7 +81,7 @@ def test_the_files_come_back_in_a_new_release_and_history_is_kept(arguments, run
     assert {path: path.read_bytes() for path in live.rglob("*") if path.is_file()} == before, "live is not touched"
     assert os.readlink(tmp_path / "srv" / "current") == "releases/live"
     new = tmp_path / "srv" / "releases" / f"{RUN_ID}-{made['commit'][:7]}"
-    assert made["path"] == str(new)
+    assert made["release"] == str(new)
     content = {
         str(path.relative_to(new)): "-> " + os.readlink(path) if path.is_symlink() else path.read_text()
         for path in new.rglob("*")
@@ -125,7 +125,7 @@ def test_what_was_edited_on_the_host_is_restored_too(arguments, run_module, tmp_
     (tmp_path / "srv" / "releases" / "live" / "bin" / "run").write_text("edited")
     made = run_module("release_files", arguments)
     assert made["files"] == ["bin/run"]
-    assert (tmp_path / "srv" / "releases" / os.path.basename(made["path"]) / "bin" / "run").read_text() == "#!"
+    assert (tmp_path / "srv" / "releases" / os.path.basename(made["release"]) / "bin" / "run").read_text() == "#!"
 
 
 def test_an_interrupted_attempt_is_made_anew(arguments, run_module, tmp_path, monkeypatch):
@@ -151,14 +151,12 @@ def test_an_interrupted_attempt_is_made_anew(arguments, run_module, tmp_path, mo
 def test_after_its_own_switch_a_repeated_run_finds_itself_done(arguments, run_module, tmp_path):
     made = run_module("release_files", arguments)
     (tmp_path / "srv" / "current").unlink()
-    (tmp_path / "srv" / "current").symlink_to(made["path"])
+    (tmp_path / "srv" / "current").symlink_to(made["release"])
     again = run_module("release_files", arguments)
-    assert (again["changed"], again["files"], again["commit"], again["path"]) == (
-        False,
-        [],
-        made["commit"],
-        made["path"],
-    )
+    assert (again["changed"], again["files"]) == (False, [])
+    assert (again["commit"], again["release"]) == (made["commit"], made["release"])
+    (tmp_path / "srv" / "current" / "app" / "Client.php").write_text("edited since")
+    assert run_module("release_files", arguments, check=True)["files"] == ["app/Client.php"]
 
 
 @pytest.mark.parametrize(
