@@ -15,11 +15,11 @@ from typing import Any
 import evidence
 import httpx
 from system import ROOT, System
-from traffic import Traffic
+from traffic import ROUTES, Traffic
 
-BUDGET_S = {"full": 7200}
+BUDGET_S = {"full": 7200, "selective": 900}
 FAULTS = {"error_share": 0.2, "slow_share": 0.05, "slow_ms": 1500}
-CONFIRM = re.compile(r"rollback_confirm=([\w.-]+:\w+)")
+CONFIRM = re.compile(r"rollback_confirm=([\w.-]+(?::[\w,-]+)+)")
 
 
 def say(text: str) -> None:
@@ -158,10 +158,14 @@ def main(level: str) -> int:
     choice = {"template_id": system.query("SELECT MIN(id) FROM templates")[0][0]}
     choice["group_id"] = system.query("SELECT id FROM contact_groups WHERE name = 'Pilot'")[0][0]
     httpx.post(f"{system.sink}/reset", timeout=15, trust_env=False)
-    traffic = Traffic(system.web, system.secret("api_token"), choice)
+    # Imported here, because the drill of a level uses what is above.
+    import selective
+
+    routes = (*ROUTES, *selective.ROUTES) if level == "selective" else ROUTES
+    traffic = Traffic(system.web, system.secret("api_token"), choice, routes)
     traffic.start()
     try:
-        observed = {"full": full}[level](system, traffic, artifacts)
+        observed = {"full": full, "selective": selective.selective}[level](system, traffic, artifacts)
     finally:
         traffic.stop()
     leaks = system.leaks(ROOT / "artifacts")

@@ -12,6 +12,8 @@ import time
 
 import httpx
 
+#: What visitors read, one after the other.
+ROUTES = ("/", "/api/campaigns", "/login", "/api/health")
 #: Seconds between two requests to the same host; also the resolution of every outage figure.
 INTERVAL_S = 0.1
 #: One request in this many creates a campaign.
@@ -37,8 +39,11 @@ class Sample:
 class Traffic:
     """Threads, one for each host, that send requests until stopped."""
 
-    def __init__(self, urls: dict[str, str], token: str, choice: dict[str, int]) -> None:
-        """Know whom to visit, as whom, and the template and group of new campaigns."""
+    def __init__(
+        self, urls: dict[str, str], token: str, choice: dict[str, int], routes: tuple[str, ...] = ROUTES
+    ) -> None:
+        """Know whom to visit, as whom, the template and group of new campaigns, and what to read."""
+        self.routes = routes
         self.urls = urls
         self.token = token
         self.choice = choice
@@ -60,7 +65,7 @@ class Traffic:
             thread.join()
 
     def _visit(self, host: str, url: str) -> None:
-        routes = itertools.cycle(["/", "/api/campaigns", "/login", "/api/health"])
+        routes = itertools.cycle(self.routes)
         headers = {"Authorization": f"Bearer {self.token}", "Accept": "application/json"}
         with httpx.Client(base_url=url, headers=headers, timeout=15, trust_env=False) as client:
             for number in itertools.count(1):

@@ -97,6 +97,7 @@ files:
   elements: str
 """
 
+import contextlib
 import os
 
 from ansible.module_utils.basic import AnsibleModule
@@ -106,12 +107,33 @@ from ansible_collections.campaign.rollback.plugins.module_utils.journal import R
 from ansible_collections.campaign.rollback.plugins.module_utils.releases import layout
 
 
-def look(repository, params, live):
-    """The wanted files, those of the live release that differ, and the new commit."""
+def look(params, live):
+    """Files of the live release that differ, the new commit, and the directory of its release."""
+    # A run that is resumed after its switch finds its own release live.
+    if os.path.basename(live.path).startswith(params["run_id"]):
+        repository = file_commit.Repository(params["repository"])
+        wanted = file_commit.wanted_files(repository, live.commit + "^", params["commit"], params["files"])
+        return release_files.different(live.path, wanted), live.commit, live.path
+    with file_commit.rehearsal(params["repository"]) as repository:
+        wanted, made = prepare(repository, params, live)
+    new = os.path.join(os.path.dirname(live.path), f"{params['run_id']}-{made[:7]}")
+    return release_files.different(live.path, wanted), made, new
+
+
+def prepare(repository, params, live):
+    """The wanted files and the commit with them."""
     wanted = file_commit.wanted_files(repository, live.commit, params["commit"], params["files"])
-    found = release_files.different(live.path, wanted)
-    made = file_commit.commit(repository, params["run_id"], live.commit, params["commit"], wanted, params["what"])
-    return wanted, found, made
+    return wanted, file_commit.commit(
+        repository, params["run_id"], live.commit, params["commit"], wanted, params["what"]
+    )
+
+
+def make(params, live, new):
+    """The commit under its name, and its release."""
+    repository = file_commit.Repository(params["repository"])
+    wanted, made = prepare(repository, params, live)
+    file_commit.keep(repository, params["run_id"], made)
+    release_files.build(repository, live.path, new, made, wanted)
 
 
 def main() -> None:
@@ -130,26 +152,13 @@ def main() -> None:
     params = module.params
     try:
         journal = Journal.of_module(params)
-        releases = layout(params["layout"], params["path"], params["repository"], "")
-        live = releases.current()
-        # A run that is resumed after its switch finds its own release live.
-        repeated = os.path.basename(live.path).startswith(params["run_id"])
-        if repeated:
-            wanted = file_commit.wanted_files(
-                file_commit.Repository(params["repository"]), live.commit, params["commit"], params["files"]
-            )
-            found, made, new, changed = release_files.different(live.path, wanted), live.commit, live.path, False
-        else:
-            with file_commit.rehearsal(params["repository"]) as repository:
-                _wanted, found, made = look(repository, params, live)
-            new = os.path.join(os.path.dirname(live.path), f"{params['run_id']}-{made[:7]}")
+        with contextlib.nullcontext() if module.check_mode else journal.acting():
+            releases = layout(params["layout"], params["path"], params["repository"], "")
+            live = releases.current()
+            found, made, new = look(params, live)
             changed = release_files.commit_of(new) != made
-        if changed and not module.check_mode:
-            repository = file_commit.Repository(params["repository"])
-            with journal.acting():
-                wanted, _found, made = look(repository, params, live)
-                file_commit.keep(repository, params["run_id"], made)
-                release_files.build(repository, live.path, new, made, wanted)
+            if changed and not module.check_mode:
+                make(params, live, new)
     except RollbackError as error:
         module.fail_json(msg=str(error))
     except OSError as error:

@@ -49,6 +49,7 @@ CASES = {
     "env_file": [
         {"path": "{tmp}/live.env", "copy": "{tmp}/new/copy.env", "state": "captured"},
         {"path": "{tmp}/live.env", "copy": "{tmp}/copy.env", "state": "restored"},
+        {"path": "{tmp}/live.env", "copy": "{tmp}/copy.env", "dest": "{tmp}/new/merged.env", "state": "merged"},
         {"path": "{tmp}/live.env", "state": "reverted"},
     ],
     "gate": [{"flag": "{tmp}/gate/closed", "state": "closed"}, {"flag": "{tmp}/shut/closed", "state": "open"}],
@@ -70,6 +71,7 @@ CASES = {
         {"path": "{tmp}/current", "target": "releases/v1", "component": "application"},
         {"component": "application", "state": "reverted"},
     ],
+    "release_files": [{"path": "{tmp}", "repository": "{tmp}/repo.git", "commit": "0" * 40, "files": ["app"]}],
     "run_record": [{"fields": {"kind": "rollback", "state": "failed"}}],
     "service_group": [
         {"writers": ["campaign-worker.service"], "pm2": PM2, "state": "held"},

@@ -55,11 +55,11 @@ def host(root):
 
 
 @pytest.fixture
-def arguments(tmp_path, state_dir):
+def arguments(tmp_path, tmp_path_factory):
     old, _new = host(tmp_path)
     return {
         "run_id": RUN_ID,
-        "state_dir": state_dir,
+        "state_dir": str(tmp_path_factory.mktemp("state")),
         "path": str(tmp_path / "srv"),
         "repository": str(tmp_path / "srv" / "repo.git"),
         "commit": old,
@@ -108,7 +108,7 @@ def test_the_files_come_back_in_a_new_release_and_history_is_kept(arguments, run
     assert run_module("release_files", arguments)["changed"] is False
 
 
-def test_every_host_makes_the_same_commit(arguments, run_module, tmp_path, state_dir):
+def test_every_host_makes_the_same_commit(arguments, run_module, tmp_path):
     (tmp_path / "other").mkdir()
     host(tmp_path / "other")
     other = {
