@@ -53,6 +53,11 @@ CASES = {
         {"path": "{tmp}/live.env", "state": "reverted"},
     ],
     "gate": [{"flag": "{tmp}/gate/closed", "state": "closed"}, {"flag": "{tmp}/shut/closed", "state": "open"}],
+    "login_sessions": [
+        {"redis": {"database": 0, "pattern": "campaign_cache:*"}, "state": "ended"},
+        {"redis": {"database": 0, "pattern": "campaign_cache:*"}, "state": "reverted"},
+        {"table": {"schema": "blazz"}, "login_unix_socket": "{tmp}/no.sock", "state": "ended"},
+    ],
     "migration_protection": [
         {**DATABASE, "shadow": "blazz__shadow_x", "attic": "blazz__attic_x"},
         {**DATABASE, "state": "confirmed"},
