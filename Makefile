@@ -68,6 +68,14 @@ molecule: setup ## Drill of a whole rollback with Molecule, on a system of its o
 	drill/bin/build-images
 	molecule test --scenario-name default
 
+.PHONY: molecule-selective
+molecule-selective: export DRILL_NAME := molecule-selective
+molecule-selective: export DRILL_NETWORK := 172.30.83
+molecule-selective: setup ## One function broken and restored alone, and log-ins, with Molecule, on a system of its own
+	drill/bin/ensure-engine
+	drill/bin/build-images
+	molecule test --scenario-name selective
+
 .PHONY: faults
 faults: export DRILL_NAME := faults
 faults: export DRILL_NETWORK := 172.30.80

@@ -40,12 +40,13 @@ end
 return count
 """
 )
-#: Who has logged in under the same id since keeps what is newer.
+#: Whoever has come back since has an empty session under the same id, which gives way.
 PUT_BACK = (
     FIND
     + """
 for key in pairs(found) do
-  count = count + redis.call('RENAMENX', key, string.sub(key, #ARGV[2] + 1))
+  redis.call('RENAME', key, string.sub(key, #ARGV[2] + 1))
+  count = count + 1
 end
 return count
 """
@@ -108,7 +109,7 @@ class TableStore:
         """Put into force again what was set aside; returns how many."""
         live, kept = qualified(self._schema, self._table), qualified(aside, self._table)
         self._db.run("START TRANSACTION")
-        brought = self._db.run(f"INSERT IGNORE INTO {live} SELECT * FROM {kept}")
+        brought = self._db.run(f"REPLACE INTO {live} SELECT * FROM {kept}")
         self._db.run("COMMIT")
         return brought
 
