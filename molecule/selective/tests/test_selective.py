@@ -97,10 +97,8 @@ def test_only_the_function_is_restored(broken):
         commit = on(host, "cat /srv/campaign/current/REVISION").strip()
         git = "git -c safe.directory='*' -C /srv/campaign/repo.git"
         assert on(host, f"{git} rev-parse refs/rollback/{run}").strip() == commit
-        assert (
-            on(host, f"{git} log -1 --format='%an %cn %s' {commit}")
-            == "rollback rollback Roll back function whatsapp\n"
-        )
+        said = on(host, f"{git} log -1 --format='%an %cn %s' {commit}")
+        assert said == "rollback rollback Roll back function whatsapp\n"
         assert on(host, f"{git} diff --name-only {commit}^ {commit}") == f"{BROKEN}\n"
         assert on(host, f"{git} log -1 --format=%s {commit}^") == "Rename a variable\n", "history is kept"
         assert on(host, "stat -c %U /srv/campaign/repo.git/objects/*").split().count("root") == 0
@@ -119,7 +117,7 @@ def test_only_the_function_is_restored(broken):
 
 
 def test_undo_gives_back_exactly_what_was_there(broken):
-    status, text = play("undo-rollback")
+    _status, text = play("undo-rollback")
     word = re.findall(r"rollback_confirm=(\S+:\w+)", text)[-1]
     _status, text = play("undo-rollback", "-e", f"rollback_confirm={word}")
     assert "does NOT pass its validation" in text
