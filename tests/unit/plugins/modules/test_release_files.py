@@ -119,6 +119,17 @@ def test_every_host_makes_the_same_commit(arguments, run_module, tmp_path):
     assert run_module("release_files", arguments)["commit"] == run_module("release_files", other)["commit"]
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as another user")
+def test_the_repository_stays_its_owners(arguments, run_module, tmp_path):
+    for path in [tmp_path, *tmp_path.parents]:
+        path.chmod(path.stat().st_mode | 0o055) if path.stat().st_uid == 0 and path != path.parent else None
+    repository = tmp_path / "srv" / "repo.git"
+    for path in [repository, *repository.rglob("*")]:
+        os.chown(path, 65534, 65534)
+    run_module("release_files", arguments)
+    assert {path.stat().st_uid for path in repository.rglob("*")} == {65534}, "or its user could fetch no more"
+
+
 def test_what_was_edited_on_the_host_is_restored_too(arguments, run_module, tmp_path):
     arguments["files"] = ["bin/run"]
     assert run_module("release_files", arguments, check=True)["files"] == []
