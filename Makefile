@@ -9,7 +9,7 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 LEVEL ?= full
 LAYOUT ?= $(or $(DRILL_LAYOUT),releases)
 export DRILL_LAYOUT := $(LAYOUT)
-SCENARIO ?= default level_frontend level_partial sessions
+SCENARIO ?= default level_frontend level_partial selective sessions assess
 
 .PHONY: help
 help: ## List the targets
@@ -29,7 +29,7 @@ up: setup ## Bring up the drill system: containers, release v1, data
 	drill/bin/up
 
 .PHONY: drill
-drill: setup ## Break the drill system, roll it back under traffic, undo, show the evidence (LEVEL=full, partial or frontend, LAYOUT=releases or checkout)
+drill: setup ## Break the drill system, roll it back under traffic, undo, show the evidence (LEVEL=full, partial, frontend or selective, LAYOUT=releases or checkout)
 	drill/bin/up --fresh
 	python drill/scenario/run.py $(LEVEL)
 

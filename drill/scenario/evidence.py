@@ -95,6 +95,12 @@ def results(events: list[dict[str, Any]], *keys: str) -> list[dict[str, Any]]:
     return [result for result in found if isinstance(result, dict) and set(keys) <= set(result)]
 
 
+def failed_by_function(samples: Iterable[Sample], functions: dict[str, list[str]]) -> dict[str, int]:
+    """Failed requests of each function, by the routes that belong to it (``GET /path``)."""
+    failed = [sample.route for sample in samples if not sample.ok]
+    return {name: sum(route in routes for route in failed) for name, routes in functions.items()}
+
+
 def build(level: str, observed: dict[str, Any]) -> dict[str, Any]:
     """The evidence of one rollback from what was observed about it."""
     samples = window(observed["samples"], observed["began"], observed["ended"])
@@ -112,6 +118,7 @@ def build(level: str, observed: dict[str, Any]) -> dict[str, Any]:
         "outage_s": outage(samples),
         "requests": len(samples),
         "failed_requests": sum(not sample.ok for sample in samples),
+        "failed_requests_by_function": failed_by_function(samples, observed.get("functions", {})),
         "rows_lost": observed["rows_lost"],
         "later_rows": sum(table["brought"] for found in recovered for table in found["tables"].values()),
         "duplicate_sends": observed["duplicate_sends"],

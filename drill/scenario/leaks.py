@@ -26,7 +26,8 @@ WRAPPED = re.compile(rb"(?<=[A-Za-z0-9+/]{60})\r?\n")
 LOADER = "import json, sys; job = json.loads(sys.stdin.readline()); exec(job['program']); main(job)"
 #: Where the package rightly keeps what holds secrets, below its state directory.
 KEPT = re.compile(
-    r"(?:sessions|restore_points/[^/]+/(?:env|database)|runs/[^/]+/replaced/(?:env_restore|whatsapp_session))/"
+    r"(?:sessions|restore_points/[^/]+/(?:env|database)"
+    r"|runs/[^/]+/(?:merged|replaced/(?:env_restore|whatsapp_session)))/"
 )
 #: Copies of sessions go back as they are, so they keep the owner of the live ones.
 SESSIONS = re.compile(r"(?:sessions|runs/[^/]+/replaced/whatsapp_session)/")

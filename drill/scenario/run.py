@@ -5,6 +5,7 @@ Called by ``make drill``; expects the system to be up with release v1 (drill/bin
 
 from __future__ import annotations
 
+import functools
 import json
 import pathlib
 import sys
@@ -14,7 +15,8 @@ from typing import Any
 import evidence
 import frontend
 import httpx
-from steps import confirmation, say
+import selective
+from steps import checks_from_outside, confirmation, lost, quiet, say
 from system import ROOT, System
 from traffic import Traffic
 
@@ -22,36 +24,10 @@ BUDGET_S = {"full": 7200, "partial": 1800}
 FAULTS = {"error_share": 0.2, "slow_share": 0.05, "slow_ms": 1500}
 
 
-def checks_from_outside(system: System, version: str) -> list[dict[str, Any]]:
-    """The drill's own opinion about what is served."""
-    found = []
-    hybrid = 404 if version == "v1" else 401
-    for host, url in system.web.items():
-        with httpx.Client(base_url=url, timeout=15, trust_env=False) as client:
-            answers = {
-                f"{host} serves {version}": client.get("/api/health").json().get("version") == version,
-                f"{host} is healthy in detail": client.get("/api/health/detailed").status_code == 200,
-                f"{host} serves the log-in page": client.get("/login").status_code == 200,
-                f"{host} answers hybrid with {hybrid}": client.post("/api/campaigns/hybrid").status_code == hybrid,
-            }
-        found += [{"name": name, "passed": passed} for name, passed in answers.items()]
-    return found
-
-
 def served_all_the_time(name: str, observed: dict[str, Any]) -> dict[str, Any]:
     """That a load balancer would have found a web host at any moment of a rollback."""
     spans = evidence.nobody_served(evidence.window(observed["samples"], observed["began"], observed["ended"]))
     return {"name": f"some web host served at any moment of the {name} rollback, not {spans} s", "passed": not spans}
-
-
-def lost(before: dict[str, set[int]], after: dict[str, set[int]]) -> int:
-    """Rows that were there before and are not after."""
-    return sum(len(keys - after[table]) for table, keys in before.items())
-
-
-def quiet(system: System) -> bool:
-    """Whether nothing waits to be sent."""
-    return not system.query("SELECT 1 FROM campaign_logs WHERE status IN ('pending', 'sending') LIMIT 1")
 
 
 def roll_back(
@@ -131,6 +107,14 @@ def data_and_code(system: System, traffic: Traffic, artifacts: pathlib.Path, lev
     return observed
 
 
+#: The drill of each level.
+DRILLS = {
+    "frontend": frontend.drill,
+    "selective": selective.drill,
+    **{level: functools.partial(data_and_code, level=level) for level in BUDGET_S},
+}
+
+
 def show(found: dict[str, Any], checks: list[dict[str, Any]], path: pathlib.Path) -> None:
     """The evidence as a table."""
     print("\n" + "-" * 72)
@@ -155,10 +139,7 @@ def main(level: str) -> int:
     traffic = Traffic(system.web, system.secret("api_token"), choice)
     traffic.start()
     try:
-        if level == "frontend":
-            observed = frontend.drill(system, traffic, artifacts)
-        else:
-            observed = data_and_code(system, traffic, artifacts, level)
+        observed = DRILLS[level](system, traffic, artifacts)
     finally:
         traffic.stop()
     leaks = system.leaks(ROOT / "artifacts")

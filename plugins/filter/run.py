@@ -65,6 +65,12 @@ def run_components_of(components, groups_of, group_names):
     return [component for component in components if set(groups_of[component]) & set(group_names)]
 
 
+def run_components_for(components, selection):
+    """Those of the components that have a part in what belongs to functions; processes take it over in any case."""
+    parts = {"application": "files", "env_restore": "env", "database": "migrations"}
+    return [component for component in components if component == "services" or selection.get(parts.get(component))]
+
+
 def run_groups_of(components, groups_of, group_names, has_queue=False):
     """Groups of a run that the host with these inventory groups belongs to.
 
@@ -351,6 +357,18 @@ def run_recovery_rows(facts):
     return rows
 
 
+def run_selection_lines(selection):
+    """Which functions are restored and why, one line each; none where a run is not about functions."""
+    why = selection.get("why", {})
+    lines = []
+    for name in selection.get("functions", []):
+        reasons = why.get(name, [])
+        told = "; ".join(reasons[:3]) + (f"; and {len(reasons) - 3} more" if len(reasons) > 3 else "")
+        lines.append(f"Function {name}: {told or 'its tests pass, restored because it was named'}")
+    works = selection.get("sound", [])
+    return lines + ([f"These work and are left alone: {', '.join(works)}"] if works else [])
+
+
 def run_recovered(result):
     """What a recovery brought, as lines: a table, and below it the rows that were refused."""
     rows = [{"table": name, **numbers} for name, numbers in sorted(result.get("tables", {}).items())]
@@ -407,6 +425,7 @@ class FilterModule:
             "run_chain": run_chain,
             "run_checks": run_checks,
             "run_checks_failed": run_checks_failed,
+            "run_components_for": run_components_for,
             "run_components_of": run_components_of,
             "run_failures": run_failures,
             "run_gated": run_gated,
@@ -419,6 +438,7 @@ class FilterModule:
             "run_recovered_rows": run_recovered_rows,
             "run_recovery_rows": run_recovery_rows,
             "run_refusals": run_refusals,
+            "run_selection_lines": run_selection_lines,
             "run_service_checks": run_service_checks,
             "run_session_rows": run_session_rows,
             "run_session_twins": run_session_twins,

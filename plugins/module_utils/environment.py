@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 import re
+from collections.abc import Iterator
 
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
 from ansible_collections.campaign.rollback.plugins.module_utils.files import (
@@ -23,28 +25,51 @@ CLOSED = {
 }
 
 
-def parse(text: str) -> dict[str, str]:
-    """Key to raw value; comments, blank lines and ``export`` are dropped. Raw values are for comparison only.
+@dataclasses.dataclass(frozen=True)
+class Block:
+    """One key with the lines that it takes, or a line without one, whose ``key`` is empty.
 
-    A quoted value may span lines. What is not plainly a key is dropped, because keys are shown and a part of a
-    value taken for a key would be shown with them.
+    ``value`` is raw; ``closed`` is false if its quote never ends, and then everything after it is part of it.
     """
-    values: dict[str, str] = {}
+
+    key: str
+    value: str
+    text: str
+    closed: bool = True
+
+
+def blocks(text: str) -> Iterator[Block]:
+    """The file in its parts, whose texts are the file again.
+
+    A quoted value may span lines. What is not plainly a key has none, because keys are shown and a part of a value
+    taken for a key would be shown with them.
+    """
     # Only these end a line of such a file; splitlines() would cut a value at a form feed or a Unicode separator.
-    lines = iter(text.replace("\r\n", "\n").split("\n"))
+    lines = iter(re.findall(r"[^\n]*\n|[^\n]+", text))
     for line in lines:
-        entry = ENTRY.fullmatch(line)
+        entry = ENTRY.fullmatch(content_of(line))
         if not entry:
+            yield Block("", "", line)
             continue
-        value = entry["value"].lstrip()
-        if value[:1] in ("'", '"'):
-            while not CLOSED[value[0]].match(value):
-                following = next(lines, None)
-                if following is None:
-                    break
-                value += "\n" + following
-        values[entry["key"]] = value.rstrip()
-    return values
+        value, closed = entry["value"].lstrip(), True
+        while value[:1] in CLOSED and not CLOSED[value[0]].match(value):
+            following = next(lines, None)
+            if following is None:
+                closed = False
+                break
+            line += following
+            value += "\n" + content_of(following)
+        yield Block(entry["key"], value.rstrip(), line, closed)
+
+
+def content_of(line: str) -> str:
+    """A line without what ends it."""
+    return line[:-2] if line.endswith("\r\n") else line[:-1] if line.endswith("\n") else line
+
+
+def parse(text: str) -> dict[str, str]:
+    """Key to raw value; comments, blank lines and ``export`` are dropped. Raw values are for comparison only."""
+    return {block.key: block.value for block in blocks(text) if block.key}
 
 
 def plain(raw: str) -> str:
@@ -65,7 +90,7 @@ def read(path: str) -> str:
 
 def text_digest(text: str) -> str:
     """Hex SHA-256 of a file with this text."""
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+    return hashlib.sha256(encoded(text)).hexdigest()
 
 
 def difference(live: str, wanted: str) -> dict[str, list[str]]:
@@ -107,20 +132,24 @@ def keep(path: str, copy: str) -> None:
         write_atomically(copy, stream.read())
 
 
-def put(source: str, path: str) -> None:
+def encoded(text: str) -> bytes:
+    """Bytes of a file with this text, as ``read`` decodes them."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+def put(path: str, text: str) -> None:
     """Replace the content of ``path``; owner and mode of the live file stay, and so does a link that leads to it."""
     live = os.path.realpath(path)
     status = os.stat(live)
-    with open(source, "rb") as stream:
-        write_atomically(live, stream.read(), status.st_mode & 0o7777, (status.st_uid, status.st_gid))
+    write_atomically(live, encoded(text), status.st_mode & 0o7777, (status.st_uid, status.st_gid))
 
 
-def restore(journal: Journal, path: str, source: str) -> None:
-    """Replace ``path`` by ``source``; what was live is kept for the undo."""
+def restore(journal: Journal, path: str, text: str) -> None:
+    """Make ``text`` the content of ``path``; what was live is kept for the undo."""
     copy = unused_copy(journal, path, "")
     keep(path, copy)
     with journal.step(COMPONENT, "switch", path, {"path": path, "source": copy}):
-        put(source, path)
+        put(path, text)
 
 
 def revert(journal: Journal, by: Journal, path: str) -> bool:
@@ -135,5 +164,5 @@ def revert(journal: Journal, by: Journal, path: str) -> bool:
         keep(path, copy)
         with journal.reverting(step, by, {"path": path, "source": copy}):
             if differs:
-                put(step.undo["source"], path)
+                put(path, read(step.undo["source"]))
     return bool(steps)

@@ -189,7 +189,8 @@ def refuse_half_way(records: list[dict[str, Any]]) -> None:
 def in_force(records: list[dict[str, Any]]) -> dict[str, Any]:
     """The rollback that the system is held to; empty if there is none or it was undone."""
     settled = [record for record in records if kind_of(record) == "rollback" and record.get("state") == "success"]
-    return settled[0] if settled else {}
+    # After a part was restored the system as a whole is that of no restore point.
+    return settled[0] if settled and settled[0].get("level") != "selective" else {}
 
 
 def resumable(records: list[dict[str, Any]]) -> dict[str, Any]:

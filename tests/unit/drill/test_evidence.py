@@ -108,6 +108,7 @@ def test_the_file_has_exactly_the_agreed_fields():
         "rows_lost": 0,
         "duplicate_sends": 0,
         "checks": [{"name": "a", "passed": True}, {"name": "b", "passed": False}],
+        "functions": {"served": ["GET /other"], "broken": ["GET /"]},
         "budget_s": 7200,
     }
     assert evidence.build("full", observed) == {
@@ -118,6 +119,7 @@ def test_the_file_has_exactly_the_agreed_fields():
         "outage_s": 1.0,
         "requests": 3,
         "failed_requests": 1,
+        "failed_requests_by_function": {"served": 0, "broken": 1},
         "rows_lost": 0,
         "later_rows": 4,
         "duplicate_sends": 0,

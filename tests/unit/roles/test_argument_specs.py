@@ -40,18 +40,19 @@ def included(tasks):
                 yield from re.findall(r"(\w+)\.yml", target)
 
 
-def called():
-    """Entry points that a playbook or a role calls by name."""
+def called(role):
+    """Entry points of a role that a playbook or a role calls by name."""
     files = [*ROOT.glob("playbooks/**/*.yml"), *ROOT.glob("roles/*/tasks/**/*.yml")]
     text = "\n".join(path.read_text(encoding="utf-8") for path in files)
-    return set(re.findall(r"tasks_from: \"?([a-z_]+)\"?$", text, re.MULTILINE))
+    call = rf"name: \"?campaign\.rollback\.{role.name}\"?\n +tasks_from: \"?([a-z_]+)\"?$"
+    return set(re.findall(call, text, re.MULTILINE))
 
 
 def entry_points(role):
     """Files in ``tasks/`` that are called from outside: all but those that only the role itself includes."""
     files = {path.stem: load(path) for path in (role / "tasks").glob("*.yml")}
     internal = {name for tasks in files.values() for name in included(tasks)}
-    outside = called() | VERBS
+    outside = called(role) | VERBS
     return {name for name in files if name == "main" or name in outside or name not in internal}
 
 

@@ -111,7 +111,7 @@ def identity(path):
 
 def test_restore_and_revert_keep_owner_and_mode(journal, live, copy):
     before = identity(live)
-    environment.restore(journal, str(live), str(copy))
+    environment.restore(journal, str(live), environment.read(str(copy)))
     assert live.read_bytes() == copy.read_bytes()
     assert identity(live) == before
     environment.revert(journal, journal, str(live))
@@ -130,7 +130,7 @@ def kept(journal):
 
 
 def test_what_is_replaced_is_on_disk_before_it_is_replaced(journal, live, copy, durability):
-    environment.restore(journal, str(live), str(copy))
+    environment.restore(journal, str(live), environment.read(str(copy)))
     replaced = next(index for index, event in enumerate(durability) if event[0] == "rename" and event[2] == str(live))
     keeping = next(index for index, event in enumerate(durability) if event[0] == "rename" and "/replaced/" in event[2])
     announced = durability.index(("fsync", journal.path))
@@ -138,16 +138,16 @@ def test_what_is_replaced_is_on_disk_before_it_is_replaced(journal, live, copy, 
 
 
 def test_nothing_that_was_replaced_is_lost_by_restoring_again(journal, live, copy):
-    environment.restore(journal, str(live), str(copy))
+    environment.restore(journal, str(live), environment.read(str(copy)))
     live.write_bytes(b"APP=edited by hand\n")
-    environment.restore(journal, str(live), str(copy))
+    environment.restore(journal, str(live), environment.read(str(copy)))
     assert kept(journal) == [b"APP=new\xff\n", b"APP=edited by hand\n"]
     environment.revert(journal, journal, str(live))
     assert live.read_bytes() == b"APP=new\xff\n", "undo ends at what was there before the run"
 
 
 def test_undo_is_idempotent_and_keeps_what_it_replaces(journal, live, copy):
-    environment.restore(journal, str(live), str(copy))
+    environment.restore(journal, str(live), environment.read(str(copy)))
     live.write_bytes(b"APP=edited by hand\n")
     assert environment.revert(journal, journal, str(live)) is True
     assert environment.revert(journal, journal, str(live)) is False
@@ -155,7 +155,7 @@ def test_undo_is_idempotent_and_keeps_what_it_replaces(journal, live, copy):
 
 
 def test_undo_that_was_killed_can_be_repeated(journal, live, copy, monkeypatch):
-    environment.restore(journal, str(live), str(copy))
+    environment.restore(journal, str(live), environment.read(str(copy)))
 
     def killed(_journal, _seq):
         raise KeyboardInterrupt
@@ -172,7 +172,7 @@ def test_undo_that_was_killed_can_be_repeated(journal, live, copy, monkeypatch):
 def test_a_link_to_the_file_stays_a_link(journal, live, copy, tmp_path):
     link = tmp_path / "link"
     link.symlink_to(live)
-    environment.restore(journal, str(link), str(copy))
+    environment.restore(journal, str(link), environment.read(str(copy)))
     assert link.is_symlink()
     assert live.read_bytes() == copy.read_bytes()
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import pathlib
+import subprocess
 
 import pytest
+from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.campaign.rollback.plugins.module_utils.journal import Journal
 
 RUN_ID, UNDO, REDO = "20261121T174500Z", "20261121T180000Z", "20261121T183000Z"
@@ -119,6 +122,69 @@ def test_an_undo_by_another_run_is_on_record_before_it_changes_anything(argument
     announced = durability.index(("fsync", Journal(UNDO, state_dir).path))
     assert kept < announced < replaced
     assert durability.index(("fsync", Journal(RUN_ID, state_dir).path)) > replaced
+
+
+def test_only_declared_keys_are_taken_and_come_back(arguments, run, untouched, tmp_path, state_dir):
+    arguments = {**arguments, "keys": ["APP_KEY", "NEW_KEY"]}
+    merged = LIVE.replace(f"{CANARY}-live=", f"{CANARY}-wanted=") + f"NEW_KEY={CANARY}\n"
+    with untouched():
+        predicted = run(arguments, check=True)
+    assert predicted["difference"] == {"added": ["NEW_KEY"], "removed": [], "changed": ["APP_KEY"]}
+    assert predicted["diff"]["before"].count("<before>") == 1
+    dest = tmp_path / "state" / "merged"
+    with untouched():
+        run({**arguments, "state": "merged", "dest": str(dest)}, check=True)
+    assert run({**arguments, "state": "merged", "dest": str(dest)})["changed"] is True
+    assert run({**arguments, "state": "merged", "dest": str(dest)})["changed"] is False
+    assert (dest.read_text(), dest.stat().st_mode & 0o777) == (merged, 0o600)
+    assert (tmp_path / ".env").read_text() == LIVE, "the live file is only merged beside it"
+    assert run(arguments) == predicted
+    assert (tmp_path / ".env").read_text() == merged
+    assert run(arguments)["changed"] is False
+    assert CANARY not in journal_text(state_dir)
+    run({**arguments, "state": "reverted"})
+    assert (tmp_path / ".env").read_text() == LIVE
+
+
+def test_keys_that_changed_on_both_sides_are_told(arguments, run, tmp_path):
+    (tmp_path / "later").write_text(LIVE.replace(f"{CANARY}-live=", f"{CANARY}-deployed=").replace("SAME", "OTHER"))
+    later = {**arguments, "keys": ["APP_KEY"], "later": str(tmp_path / "lat*")}
+    assert run(later, check=True)["conflicts"] == {"taken": ["APP_KEY"], "kept": []}
+    assert run({**later, "keys": ["NEW_KEY"]}, check=True)["conflicts"] == {"taken": [], "kept": ["APP_KEY"]}
+    assert run({**later, "later": ""}, check=True)["conflicts"] == {"taken": [], "kept": []}
+
+
+@pytest.fixture
+def worker(monkeypatch):
+    """A process that was started with a value of the live file, as systemd's unit worker.service."""
+    with subprocess.Popen(["sleep", "60"], env={"PATH": os.defpath, "HYBRID": CANARY}) as process:
+        while not pathlib.Path(f"/proc/{process.pid}/cmdline").read_text().startswith("sleep"):
+            pass
+        answer = f"Id=worker.service\nLoadState=loaded\nActiveState=active\nMainPID={process.pid}\n"
+        monkeypatch.setattr(AnsibleModule, "run_command", lambda *_arguments, **_options: (0, answer, ""))
+        yield process
+        process.kill()
+
+
+def test_who_holds_what_was_replaced_is_told_before_and_after(arguments, run, worker):
+    arguments = {**arguments, "units": ["worker.service"]}
+    held = {"process": "worker.service", "pid": worker.pid, "keys": ["HYBRID"], "why": "was started with HYBRID"}
+    assert run(arguments, check=True)["held"] == [held]
+    assert run(arguments)["held"] == [held]
+    assert run(arguments, check=True)["held"] == [held], "it still does when the file is as wanted"
+    assert run({**arguments, "run_id": UNDO}, check=True)["held"] == [], "another run replaced nothing"
+    assert run({**arguments, "state": "reverted"})["held"] == [], "its own value is live again"
+
+
+def test_who_reads_once_and_is_older_than_the_file_is_told(arguments, run, worker):
+    arguments = {**arguments, "units": ["worker.service"], "keys": ["APP_KEY"]}
+    assert run({**arguments, "readers": ["worker.service"]}, check=True)["held"] == [], "nothing changed yet"
+    run(arguments)
+    later = os.stat(arguments["path"]).st_mtime + 10
+    os.utime(arguments["path"], (later, later))
+    assert run(arguments, check=True)["held"] == []
+    (held,) = run({**arguments, "readers": ["worker.service"]}, check=True)["held"]
+    assert held["why"] == "was started before the file changed"
 
 
 def test_capture_makes_a_private_copy_once(arguments, run, untouched, tmp_path):

@@ -68,6 +68,7 @@ CASES = {
     "env_file": [
         {"path": "{tmp}/live.env", "copy": "{tmp}/new/copy.env", "state": "captured"},
         {"path": "{tmp}/live.env", "copy": "{tmp}/copy.env", "state": "restored"},
+        {"path": "{tmp}/live.env", "copy": "{tmp}/copy.env", "dest": "{tmp}/new/merged.env", "state": "merged"},
         {"path": "{tmp}/live.env", "state": "reverted"},
     ],
     "frontend_build": [
@@ -80,6 +81,11 @@ CASES = {
     "gate_hold": [
         {"directory": "{tmp}/gate", "paths": ["^/x"]},
         {"directory": "{tmp}/shut", "state": "reverted"},
+    ],
+    "login_sessions": [
+        {"redis": {"database": 0, "pattern": "campaign_cache:*"}, "state": "ended"},
+        {"redis": {"database": 0, "pattern": "campaign_cache:*"}, "state": "reverted"},
+        {"table": {"schema": "blazz"}, "login_unix_socket": "{tmp}/no.sock", "state": "ended"},
     ],
     "migration_protection": [
         {**DATABASE, "shadow": "blazz__shadow_x", "attic": "blazz__attic_x"},
@@ -99,6 +105,7 @@ CASES = {
         {"path": "{tmp}/current", "target": "releases/v1", "component": "application"},
         {"component": "application", "state": "reverted"},
     ],
+    "release_files": [{"path": "{tmp}", "repository": "{tmp}/repo.git", "commit": "0" * 40, "files": ["app"]}],
     "run_record": [{"fields": {"kind": "rollback", "state": "failed"}}],
     "service_group": [
         {"writers": ["campaign-worker.service"], "pm2": PM2, "state": "held"},

@@ -1,0 +1,179 @@
+#!/usr/bin/python
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: release_files
+short_description: Make a release of the live one with some files of an older commit
+description:
+  - Makes a new commit on top of the live one, with some files as they are in an older commit, in the bare repository of
+    this host, under C(refs/rollback/<run>). The same run makes the same commit on every host.
+  - Makes a release of that commit beside the live one, as a copy of it with these files. Nothing goes live; that is for
+    M(campaign.rollback.path_switch).
+version_added: 0.2.0
+extends_documentation_fragment:
+  - campaign.rollback.run
+options:
+  path:
+    description: Root of the application on this host.
+    type: path
+    required: true
+  layout:
+    description: How releases lie below O(path).
+    type: str
+    choices: [releases]
+    default: releases
+  repository:
+    description: Bare git repository on this host.
+    type: path
+    required: true
+  commit:
+    description: Older commit that the files are taken from.
+    type: str
+    required: true
+  files:
+    description:
+      - Patterns relative to the code. C(*) stands for anything but C(/), C(**) for anything; a directory stands for all
+        below it.
+      - Files that they cover and that the older commit does not have are removed.
+    type: list
+    elements: str
+    required: true
+  what:
+    description: What is restored, in words for the commit's message.
+    type: str
+    default: files
+attributes:
+  check_mode:
+    description: Computes the commit in a temporary directory and says which files differ.
+    support: full
+  diff_mode:
+    description: Shows the names of the files that differ.
+    support: full
+  idempotent:
+    description: A release that is there already is left alone.
+    support: full
+  platform:
+    description: Any POSIX host with git.
+    platforms: posix
+    support: full
+author:
+  - campaign.rollback engineers (@campaign)
+"""
+
+EXAMPLES = r"""
+- name: Make a release with the client of the restore point
+  campaign.rollback.release_files:
+    run_id: 20261121T174500Z
+    path: /srv/campaign
+    repository: /srv/campaign/repo.git
+    commit: 1a2b3c4d5e6f70819293a4b5c6d7e8f901234567
+    files: [app/Services/WhatsAppClient.php]
+    what: function whatsapp
+"""
+
+RETURN = r"""
+commit:
+  description: The new commit, computed only in check mode.
+  returned: success
+  type: str
+link:
+  description: The link that makes a release live.
+  returned: success
+  type: str
+live:
+  description: Directory of the live release.
+  returned: success
+  type: str
+release:
+  description: Directory of the new release.
+  returned: success
+  type: str
+files:
+  description: Files of the live release that differ, edited on this host or by a commit.
+  returned: success
+  type: list
+  elements: str
+"""
+
+import contextlib
+import os
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.campaign.rollback.plugins.module_utils import file_commit, release_files
+from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
+from ansible_collections.campaign.rollback.plugins.module_utils.journal import RUN_OPTIONS, Journal
+from ansible_collections.campaign.rollback.plugins.module_utils.releases import layout
+
+
+def look(params, live):
+    """Files of the live release that differ, the new commit, and the directory of its release."""
+    # A run that is resumed after its switch finds its own release live.
+    if os.path.basename(live.path).startswith(params["run_id"]):
+        repository = file_commit.Repository(params["repository"])
+        wanted = file_commit.wanted_files(repository, live.commit + "^", params["commit"], params["files"])
+        return release_files.different(live.path, wanted), live.commit, live.path
+    with file_commit.rehearsal(params["repository"]) as repository:
+        wanted, made = prepare(repository, params, live)
+    new = os.path.join(os.path.dirname(live.path), f"{params['run_id']}-{made[:7]}")
+    return release_files.different(live.path, wanted), made, new
+
+
+def prepare(repository, params, live):
+    """The wanted files and the commit with them."""
+    wanted = file_commit.wanted_files(repository, live.commit, params["commit"], params["files"])
+    return wanted, file_commit.commit(
+        repository, params["run_id"], live.commit, params["commit"], wanted, params["what"]
+    )
+
+
+def make(params, live, new):
+    """The commit under its name, and its release."""
+    repository = file_commit.Repository(params["repository"])
+    wanted, made = prepare(repository, params, live)
+    file_commit.keep(repository, params["run_id"], made)
+    release_files.build(repository, live.path, new, made, wanted)
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "path": {"type": "path", "required": True},
+            "layout": {"type": "str", "choices": ["releases"], "default": "releases"},
+            "repository": {"type": "path", "required": True},
+            "commit": {"type": "str", "required": True},
+            "files": {"type": "list", "elements": "str", "required": True},
+            "what": {"type": "str", "default": "files"},
+            **RUN_OPTIONS,
+        },
+        supports_check_mode=True,
+    )
+    params = module.params
+    try:
+        journal = Journal.of_module(params)
+        with contextlib.nullcontext() if module.check_mode else journal.acting():
+            releases = layout(params["layout"], params["path"], params["repository"], "")
+            live = releases.current()
+            found, made, new = look(params, live)
+            changed = release_files.commit_of(new) != made
+            if changed and not module.check_mode:
+                make(params, live, new)
+    except RollbackError as error:
+        module.fail_json(msg=str(error))
+    except OSError as error:
+        module.fail_json(msg=str(RollbackError.of_file(error)))
+    names = "".join(f"{name}\n" for name in found)
+    module.exit_json(
+        changed=changed,
+        commit=made,
+        link=releases.link,
+        live=live.path,
+        release=new,
+        files=found,
+        diff={"before": "", "after": names},
+    )
+
+
+if __name__ == "__main__":
+    main()
