@@ -12,9 +12,11 @@ description:
 version_added: 0.1.0
 options:
   kind:
-    description: What the playbook does. V(other) is about nothing that is on record here, and reads all the same.
+    description:
+      - What the playbook does.
+      - V(sessions) and V(refresh) go back to nothing on record, and are refused while a run is half way.
     type: str
-    choices: [rollback, undo, resume, recovery, capture, validation, verification, other]
+    choices: [rollback, undo, resume, recovery, sessions, refresh, capture, validation, verification]
     required: true
   run_id:
     description: Id that the run gets unless it continues an interrupted one.
@@ -147,6 +149,8 @@ from ansible_collections.campaign.rollback.plugins.module_utils.restore_points i
 
 #: What an attic is named by; any other word is a schema.
 ATTIC = re.compile(r"latest$|[0-9]{8}T[0-9]{6}Z")
+#: Kinds of runs that go back to nothing on record, and what they do to the system.
+ASIDE = {"sessions": "recovery", "refresh": "refresh"}
 
 
 def restore_point(params, store):
@@ -175,10 +179,10 @@ def find(params):
     records = runs.read_all(params["state_dir"])
     point = restore_point(params, store) if kind == "rollback" else {}
     schema = kind == "recovery" and not ATTIC.match(params["run"])
-    purpose = "deployment" if schema else kind
+    purpose = "deployment" if schema or kind in ASIDE else kind
     chosen, continued = runs.pick(records, purpose, params["run"], point.get("id", ""), params["level"])
     about = continued if kind == "resume" else chosen
-    effect = runs.kind_of(continued) if kind == "resume" else kind
+    effect = runs.kind_of(continued) if kind == "resume" else ASIDE.get(kind, kind)
     resolved = point or about.get("target", {})
     return {
         **found,
@@ -202,7 +206,7 @@ def take(params, run_id, purpose, check):
 
 
 def main() -> None:
-    kinds = ["rollback", "undo", "resume", "recovery", "capture", "validation", "verification", "other"]
+    kinds = ["rollback", "undo", "resume", "recovery", *ASIDE, "capture", "validation", "verification"]
     module = AnsibleModule(
         argument_spec={
             "kind": {"type": "str", "choices": kinds, "required": True},

@@ -103,3 +103,17 @@ def test_a_restore_point_of_another_environment_is_refused(arguments, run_module
     with untouched():
         message = run_module("run_open", {**arguments, "take": True}, fails=True)["msg"]
     assert "Found: production, wanted drill. Nothing was touched" in message
+
+
+@pytest.mark.parametrize(("kind", "effect"), [("sessions", "recovery"), ("refresh", "refresh")])
+def test_what_goes_back_to_nothing_is_not_begun_on_a_run_that_stopped_half_way(
+    kind, effect, arguments, manifest, run_module, state_dir, untouched
+):
+    given = {**arguments, "kind": kind, "take": True}
+    record(state_dir, "20261122T080000Z", state="switching", target=manifest)
+    with untouched():
+        assert "An earlier run stopped half way" in run_module("run_open", given, fails=True)["msg"]
+    record(state_dir, "20261122T080000Z", state="success", target=manifest)
+    found = run_module("run_open", given)
+    assert (found["effect"], found["resolved"], found["chosen"], found["continued"]) == (effect, {}, {}, {})
+    assert (found["fencing"], found["lease"]["purpose"]) == (1, effect)
