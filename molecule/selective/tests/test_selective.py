@@ -148,7 +148,7 @@ def test_log_ins_end_and_come_back(logged_in):
     text = refused(playbook="refresh-sessions")
     assert re.search(r"operator web1 valid status 200", text)
     assert "they are kept aside" in text
-    status, text = play("refresh-sessions", "-e", "rollback_confirm=drill:sessions")
+    status, text = play("refresh-sessions", "-e", "rollback_confirm=drill:log-ins")
     assert status == 0, text[-6000:]
     assert " log-ins, and has 0 now" in text
     assert logged_in.get("/campaigns/create").status_code == 302, "everybody has to log in again"
