@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.campaign.rollback.plugins.module_utils import log_windows, releases, units
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
 from ansible_collections.campaign.rollback.plugins.module_utils.files import tree_digest
+from ansible_collections.campaign.rollback.plugins.module_utils.session_service import (
+    CONNECTED,
+    SILENT,
+    Api,
+    sender,
+    state_of,
+)
 
 #: Runs a command; returns exit status, output and error text.
 Runner = Callable[[Sequence[str]], "tuple[int, str, str]"]
@@ -115,24 +119,17 @@ def jobs(run: Runner, database: int, keys: Sequence[str]) -> dict[str, Any]:
     return {**found, "set_aside": None if aside < 0 else aside}
 
 
-def session_states(url: str, accounts: Sequence[str]) -> dict[str, str]:
-    """State of each account in the words of the WhatsApp service; ``missing`` if it does not know the account."""
-    said = _ask(url).get("sessions")
-    if not isinstance(said, dict):
-        raise RollbackError("The service does not tell its sessions", found=type(said).__name__, where=url)
-    return {account: str(said.get(account, "missing")) for account in accounts}
-
-
-def _ask(url: str) -> dict[str, Any]:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with opener.open(url, timeout=5) as answer:
-            document = json.load(answer)
-    except urllib.error.HTTPError as error:
-        raise RollbackError("The service answers with an error", found=f"status {error.code}", where=url) from error
-    except (OSError, ValueError) as error:
-        raise RollbackError("The service does not answer", found=type(error).__name__, where=url) from error
-    return document if isinstance(document, dict) else {}
+def session_states(api: Api, accounts: Sequence[str], timeout_s: float) -> dict[str, str]:
+    """State of each account in the words of the WhatsApp service, ``connected`` whatever its own word for that is."""
+    ask = sender(timeout_s)
+    stated = {account: state_of(api, ask, account) for account in accounts}
+    silent = [found.word for found in stated.values() if found.meaning == SILENT]
+    if silent and len(silent) == len(stated):
+        raise RollbackError("The service does not answer", found=silent[0], where=api.status_url)
+    return {
+        account: CONNECTED if found.meaning == CONNECTED else found.word or found.meaning
+        for account, found in stated.items()
+    }
 
 
 def code(run: Runner, given: Mapping[str, Any]) -> dict[str, Any]:

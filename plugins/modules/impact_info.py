@@ -116,10 +116,65 @@ options:
     description: The WhatsApp service of this host; left out where there is none.
     type: dict
     suboptions:
-      url:
-        description: Health address, whose answer holds the state of each account in C(sessions).
-        type: str
+      api:
+        description: Endpoints of the service, as in M(campaign.rollback.session_info).
+        type: dict
         required: true
+        suboptions:
+          status_url:
+            description: Address that says how an account stands. Asked with GET.
+            type: str
+            required: true
+          status_path:
+            description: "Dotted path to the account's state in its JSON answer. Example: V(sessions.{account})."
+            type: str
+            required: true
+          restart_url:
+            description: Address that starts an account again. Without it the process is restarted.
+            type: str
+            default: ""
+          restart_method:
+            description: Method of that request.
+            type: str
+            default: POST
+          restart_body:
+            description: JSON object that is sent with it.
+            type: dict
+            default: {}
+          connected:
+            description: Words for an account that works.
+            type: list
+            elements: str
+            required: true
+          logged_out:
+            description: Words for an account that its phone has unlinked.
+            type: list
+            elements: str
+            default: []
+          broken:
+            description:
+              - Words for an account whose session the service itself calls unusable.
+              - Any word that is in none of these lists is no statement about the session.
+            type: list
+            elements: str
+            default: []
+          header:
+            description: "Header that carries the token. Example: V(x-api-key: {token})."
+            type: str
+            default: "Authorization: Bearer {token}"
+          token_file:
+            description: File on the host with the token; without it none is sent.
+            type: path
+            default: ""
+          token_key:
+            description:
+              - Key of the token in O(sessions.api.token_file), an environment file; without it the file is the token.
+            type: str
+            default: ""
+      timeout_s:
+        description: Seconds after which a request counts as unanswered.
+        type: float
+        default: 5
       accounts:
         description: Accounts that have to be there.
         type: list
@@ -285,6 +340,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.campaign.rollback.plugins.module_utils import impact_database, impact_host, processes
 from ansible_collections.campaign.rollback.plugins.module_utils.database import DEFAULT_SOCKET, Database
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
+from ansible_collections.campaign.rollback.plugins.module_utils.session_options import API_OPTIONS, api_of
 
 #: Longest time of one command.
 COMMAND_S = 10
@@ -348,7 +404,7 @@ OPTIONS = {
     "sessions": {
         "type": "dict",
         "options": {
-            "url": {"type": "str", "required": True},
+            **API_OPTIONS,
             "accounts": {"type": "list", "elements": "str", "required": True},
         },
     },
@@ -384,7 +440,9 @@ def parts(given, run, since):
     if given["queue"]:
         found["queue"] = lambda: impact_host.jobs(run, given["queue"]["database"], given["queue"]["keys"])
     if given["sessions"]:
-        found["sessions"] = lambda: impact_host.session_states(given["sessions"]["url"], given["sessions"]["accounts"])
+        found["sessions"] = lambda: impact_host.session_states(
+            api_of(given["sessions"]), given["sessions"]["accounts"], given["sessions"]["timeout_s"]
+        )
     if given["database"]:
         found["database"] = lambda: look_at_database(given["database"])
         found["backups"] = lambda: impact_database.backups(given["database"]["points"])

@@ -34,7 +34,7 @@ def calls(entries):
 def test_nothing_but_the_confirmation_lets_log_ins_be_ended():
     acting = [task for task, call in calls(load("playbooks/phases/refresh.yml")) if call == (ACTS, "end")]
     assert len(acting) == 1
-    # At the task: where the controller failed in the plan, the play of the confirmation has no host left that could stop.
+    # At the task: where the controller failed in the plan, the confirmation has no host left that could stop.
     assert "hostvars.localhost.run_confirmed | default(false)" in acting[0]["when"]
     assert " or " not in acting[0]["when"]
     elsewhere = [path for path in ROOT.glob("playbooks/**/*.yml") if path.name != "refresh.yml"]

@@ -61,7 +61,7 @@ def test_each_part_that_cannot_be_read_is_named_and_hides_no_other(run_module, p
         "serving": ["nginx.service"],
         "code": {"path": str(tmp_path), "repository": str(tmp_path)},
         "queue": {"keys": ["queues:default"]},
-        "sessions": {"url": "http://127.0.0.1:9/health", "accounts": ["sales"]},
+        "sessions": {"api": api("http://127.0.0.1:9/health"), "accounts": ["sales"]},
         "database": {"schema": "x", "login_unix_socket": str(tmp_path / "none.sock")},
     }
     found = run_module("impact_info", arguments)
@@ -168,13 +168,23 @@ def whatsapp():
         server.shutdown()
 
 
+def api(url):
+    """A service as an inventory declares it."""
+    return {"status_url": url, "status_path": "accounts.{account}.state", "connected": ["open"]}
+
+
 def test_sessions_are_told_in_the_words_of_the_service(run_module, whatsapp):
-    whatsapp.answer = json.dumps({"status": "degraded", "sessions": {"sales": "failed", "other": "x"}}).encode()
-    url = f"http://127.0.0.1:{whatsapp.server_port}/health"
-    arguments = {"sessions": {"url": url, "accounts": ["sales", "support"]}}
-    assert run_module("impact_info", arguments)["sessions"] == {"sales": "failed", "support": "missing"}
+    accounts = {"sales": {"state": "failed"}, "other": {"state": "open"}}
+    whatsapp.answer = json.dumps({"status": "degraded", "accounts": accounts}).encode()
+    arguments = {"sessions": {"api": api(f"http://127.0.0.1:{whatsapp.server_port}/health")}}
+    arguments["sessions"]["accounts"] = ["sales", "support", "other"]
+    assert run_module("impact_info", arguments)["sessions"] == {
+        "sales": "failed",
+        "support": "unknown to the service, status 200",
+        "other": "connected",
+    }
     whatsapp.answer = b"<html>"
-    assert "sessions" in run_module("impact_info", arguments)["problems"]
+    assert "does not answer" in run_module("impact_info", arguments)["problems"]["sessions"]
     whatsapp.status = 502
     assert "status 502" in run_module("impact_info", arguments)["problems"]["sessions"]
 
