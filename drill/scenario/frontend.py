@@ -9,14 +9,14 @@ import time
 from typing import Any
 
 import httpx
-from steps import confirmation, say
+from steps import LIVE, confirmation, say
 from system import System
 from traffic import Traffic
 
 BUDGET_S = 300
 HYBRID = "/api/campaigns/hybrid"
 #: What a deployment that went wrong leaves: the page loads, and its script is not there.
-BREAK = "rm /srv/campaign/current/public/build/{}"
+BREAK = f"rm {LIVE}/public/build/{{}}"
 
 
 def manifest(url: str) -> dict[str, Any]:

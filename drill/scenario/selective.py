@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 import httpx
-from steps import checks_from_outside, confirmation, lost, quiet, say
+from steps import CHECKOUT, LIVE, checks_from_outside, confirmation, lost, quiet, say
 from system import System
 from traffic import Traffic
 
@@ -25,6 +25,9 @@ BUDGET_S = 900
 GOAL_S = 30
 PLAYBOOK = "playbooks/rollback-selective.yml"
 FILES = {"web1": ".env", "web2": ".env", "wa1": "whatsapp.env"}
+GIT = f"git -c safe.directory='*' --git-dir /srv/campaign/{'app/.git' if CHECKOUT else 'repo.git'}"
+#: Live commit of a host.
+COMMIT = f"{GIT} rev-parse HEAD" if CHECKOUT else f"cat {LIVE}/REVISION"
 
 
 def on(system: System, host: str, command: str) -> str:
@@ -42,11 +45,11 @@ def works(system: System) -> bool:
 
 def state(system: System) -> dict[str, list[str]]:
     """Digest of each environment file, live commit, and content of the broken file, by host."""
-    command = (
-        "cd /srv/campaign && sha256sum < shared/{file} && cat current/REVISION"
-        " && sha256sum < current/app/Http/Controllers/Api/WhatsAppController.php"
-    )
-    return {host: on(system, host, command.format(file=file)).splitlines() for host, file in FILES.items()}
+    broken = f"{COMMIT} && sha256sum < {LIVE}/app/Http/Controllers/Api/WhatsAppController.php"
+    return {
+        host: on(system, host, f"sha256sum < /srv/campaign/shared/{file} && {broken}").splitlines()
+        for host, file in FILES.items()
+    }
 
 
 def processes(system: System) -> dict[str, str]:
@@ -62,10 +65,7 @@ def checks_after(system: System, broken: dict[str, list[str]], run: str) -> list
     commits = {parts[1] for parts in after.values()}
     found["every host runs the same new commit"] = len(commits) == 1
     found["the new commit is on top of the live one"] = (
-        all(
-            on(system, host, f"git -C /srv/campaign/repo.git rev-parse refs/rollback/{run}^") == broken[host][1]
-            for host in FILES
-        )
+        all(on(system, host, f"{GIT} rev-parse refs/rollback/{run}^") == broken[host][1] for host in FILES)
         if run
         else False
     )
@@ -123,6 +123,7 @@ def roll_back(system: System, traffic: Traffic, word: str, artifacts: pathlib.Pa
 
 def drill(system: System, traffic: Traffic, artifacts: pathlib.Path) -> dict[str, Any]:
     """Break one function, restore it, undo, restore it again."""
+    traffic.routes += ROUTES
     say("v1 under traffic: capture a restore point")
     system.wait_until(
         "campaigns are written and sent", lambda: len(traffic.acknowledged) >= 4 and system.deliveries()["messages"]

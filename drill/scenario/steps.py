@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from typing import Any
@@ -9,6 +10,9 @@ from typing import Any
 import httpx
 from system import System
 
+#: Where the live code of a host is, by how it lies there.
+CHECKOUT = os.environ.get("DRILL_LAYOUT") == "checkout"
+LIVE = "/srv/campaign/" + ("app" if CHECKOUT else "current")
 CONFIRM = re.compile(r"rollback_confirm=([\w.-]+(?::[\w,-]+)+)")
 
 

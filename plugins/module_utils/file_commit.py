@@ -1,4 +1,4 @@
-"""Some files of an older commit as a new commit on top of the live one, in the bare repository of a host.
+"""Some files of an older commit as a new commit on top of the live one, in the repository of a host.
 
 The same run makes the same commit on every host: what goes into it is the two commits, the files and the run's id. It
 is kept under a name of its own, so no branch moves and nothing is pruned.
@@ -45,7 +45,7 @@ class Wanted:
 
 
 class Repository:
-    """A bare repository, used as its owner, so that a later fetch by that user can still write to it."""
+    """A git directory, used as its owner, so that a later fetch by that user can still write to it."""
 
     def __init__(self, path: str, objects: str = "") -> None:
         """With ``objects``, a directory, nothing is written to the repository but what is new goes there."""
@@ -148,6 +148,11 @@ def commit(repository: Repository, run_id: str, live: str, older: str, wanted: W
 def keep(repository: Repository, run_id: str, commit_id: str) -> None:
     """Give the commit its name, ``refs/rollback/<run>``."""
     repository.run("update-ref", f"refs/rollback/{run_id}", commit_id)
+
+
+def kept(repository: Repository, run_id: str) -> str:
+    """The commit that a run made, empty if it made none yet."""
+    return repository.run("for-each-ref", "--format=%(objectname)", f"refs/rollback/{run_id}").decode().strip()
 
 
 @contextlib.contextmanager

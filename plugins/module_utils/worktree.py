@@ -251,9 +251,25 @@ class Tree:
             # A branch that has moved since stays where it is now.
             self.git("update-ref", "--no-deref", "-m", "rollback", "HEAD", place.commit)
 
-    def is_at(self, commit: str) -> bool:
-        """Whether files, index and HEAD are those of ``commit``."""
-        return self.head()[0] == commit and not self.staged(commit) and not self.changes(commit)
+    def is_at(self, commit: str, only: Sequence[str] | None = None) -> bool:
+        """Whether HEAD is ``commit``, and all files, or ``only`` these, are its on disk and in the index."""
+        different = {*self.staged(commit), *self.changes(commit)} if self.head()[0] == commit else {"HEAD"}
+        return not (different if only is None or "HEAD" in different else different & set(only))
+
+    def changed_by(self, commit: str) -> list[str]:
+        """Paths that differ between ``commit`` and its parent."""
+        return names(self.git("diff-tree", "-r", "-z", "--name-only", "--no-renames", commit + "^", commit))
+
+    def overlaid(self, base: str, commit: str, paths: Sequence[str]) -> str:
+        """Tree of ``base`` with these paths as they are in ``commit``."""
+        known = dict(line.split("\t", 1)[::-1] for line in names(self.git("ls-tree", "-r", "-z", commit)))
+        gone = "0 " + "0" * len(commit)
+        entries = [known[path].split() if path in known else None for path in paths]
+        lines = [f"{' '.join(entry[::2]) if entry else gone}\t{path}\0" for entry, path in zip(entries, paths)]
+        with self._outside() as index:
+            self.git("read-tree", base, index=index)
+            self.git("update-index", "-z", "--index-info", index=index, given="".join(lines))
+            return self.git("write-tree", index=index).strip()
 
 
 def prepare(tree: Tree, commit: str, prepared: str) -> None:
@@ -282,15 +298,21 @@ def check(tree: Tree, commit: str) -> None:
         raise RollbackError("The commit is not in the repository", found=commit, where=tree.root)
 
 
-def switch(journal: Journal, component: str, tree: Tree, commit: str) -> None:
-    """Journal, then bring the tree to ``commit``; what an interrupted switch left is taken for what was there."""
+def switch(journal: Journal, component: str, tree: Tree, commit: str, only: Sequence[str] | None = None) -> None:
+    """Journal, then bring the tree to ``commit``; what an interrupted switch left is taken for what was there.
+
+    With ``only``, other files stay as they are on disk and in the index, whatever ``commit`` has there.
+    """
     check(tree, commit)
-    if tree.is_at(commit):
+    if tree.is_at(commit, only):
         return
     before = tree.keep(journal.run_id, commit)
     branch = before.branch if before.commit == commit else ""
+    place = Place(commit, commit, commit, branch)
+    if only is not None:
+        place.tree, place.index = (tree.overlaid(base, commit, only) for base in (before.tree, before.index))
     with journal.step(component, "switch", tree.root, undo_of(tree, before, commit)):
-        tree.move(Place(commit, commit, commit, branch), [before.tree])
+        tree.move(place, [before.tree])
 
 
 def put_back(journal: Journal, by: Journal, step: Step) -> None:

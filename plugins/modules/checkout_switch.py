@@ -10,6 +10,7 @@ description:
   - Brings the tracked files, the index and HEAD of a working tree to a commit exactly. Files that the commit does not
     have go away, untracked ones stay.
   - Then exchanges untracked directories, such as a front-end build, with prepared ones, each in one atomic step.
+  - With O(files) only some files are brought to it.
   - What was there, local modifications included, is a commit below C(refs/rollback/kept/) and in the run's journal
     before anything changes; O(state=reverted) puts back files, index, branch and directories. Called again after it was
     killed, it completes its work.
@@ -36,6 +37,12 @@ options:
       - Another tree on the same file system, with the O(directories) of the commit.
       - Required unless O(state=reverted).
     type: path
+  files:
+    description:
+      - Files that are brought to O(commit), beside those that this commit itself changes. All others stay as they are,
+        modified or not. Without this option every file is brought to it.
+    type: list
+    elements: str
   directories:
     description: Directories in the tree that change places with those of O(prepared).
     type: list
@@ -138,15 +145,16 @@ def switch(by: Journal, params: dict[str, Any], act: bool) -> dict[str, Any]:
     pairs = [(os.path.join(tree.root, name), os.path.join(params["prepared"], name)) for name in names]
     worktree.check(tree, commit)
     head, branch = tree.head()
-    needed = not tree.is_at(commit)
+    only = None if params["files"] is None else sorted({*params["files"], *tree.changed_by(commit)})
+    needed = not tree.is_at(commit, only)
     result = {
         "before": {"commit": head, "branch": branch},
         "after": {"commit": commit, "branch": branch if head == commit else ""},
-        "modified": tree.modified() if needed else [],
+        "modified": [path for path in tree.modified() if only is None or path in only] if needed else [],
         "exchanged": [path for path, prepared in pairs if exchange.check(by, component, path, prepared)],
     }
     if act:
-        worktree.switch(by, component, tree, commit)
+        worktree.switch(by, component, tree, commit, only)
         for path, prepared in pairs:
             exchange.exchange(by, component, path, prepared)
     return {**result, "changed": needed or bool(result["exchanged"])}
@@ -196,6 +204,7 @@ def main() -> None:
             "commit": {"type": "str"},
             "kept": {"type": "list", "elements": "str", "default": []},
             "prepared": {"type": "path"},
+            "files": {"type": "list", "elements": "str"},
             "directories": {"type": "list", "elements": "str", "default": []},
             "component": {"type": "str", "required": True},
             "state": {"type": "str", "choices": ["prepared", "switched", "reverted"], "default": "switched"},

@@ -7,27 +7,32 @@ DOCUMENTATION = r"""
 module: release_files
 short_description: Make a release of the live one with some files of an older commit
 description:
-  - Makes a new commit on top of the live one, with some files as they are in an older commit, in the bare repository of
-    this host, under C(refs/rollback/<run>). The same run makes the same commit on every host.
-  - Makes a release of that commit beside the live one, as a copy of it with these files. Nothing goes live; that is for
-    M(campaign.rollback.path_switch).
+  - Makes a new commit on top of the live one, with some files as they are in an older commit, in the repository of this
+    host, under C(refs/rollback/<run>). The same run makes the same commit on every host.
+  - With O(layout=releases) it makes a release of that commit beside the live one, as a copy of it with these files.
+  - Nothing goes live; that is for M(campaign.rollback.path_switch), or for M(campaign.rollback.checkout_switch) where
+    there is one working tree.
 version_added: 0.2.0
 extends_documentation_fragment:
   - campaign.rollback.run
 options:
   path:
-    description: Root of the application on this host.
+    description: Root of the application on this host, or the working tree.
     type: path
     required: true
   layout:
-    description: How releases lie below O(path).
+    description: How releases lie below O(path), or that there is one git working tree.
     type: str
-    choices: [releases]
+    choices: [releases, checkout]
     default: releases
   repository:
-    description: Bare git repository on this host.
+    description: Git directory on this host, that of the working tree if there is one.
     type: path
     required: true
+  build_path:
+    description: Front-end build inside a release.
+    type: str
+    default: public/build
   commit:
     description: Older commit that the files are taken from.
     type: str
@@ -78,8 +83,16 @@ commit:
   description: The new commit, computed only in check mode.
   returned: success
   type: str
+made:
+  description: Whether this run had made the commit, and its release where there are releases, before this call.
+  returned: success
+  type: bool
+is_live:
+  description: Whether the commit is the live one.
+  returned: success
+  type: bool
 link:
-  description: The link that makes a release live.
+  description: The link that makes a release live, or the working tree.
   returned: success
   type: str
 live:
@@ -87,7 +100,7 @@ live:
   returned: success
   type: str
 release:
-  description: Directory of the new release.
+  description: Directory of the new release, or the working tree.
   returned: success
   type: str
 files:
@@ -109,15 +122,15 @@ from ansible_collections.campaign.rollback.plugins.module_utils.releases import 
 
 def look(params, live):
     """Files of the live release that differ, the new commit, and the directory of its release."""
-    # A run that is resumed after its switch finds its own release live.
-    if os.path.basename(live.path).startswith(params["run_id"]):
-        repository = file_commit.Repository(params["repository"])
+    repository = file_commit.Repository(params["repository"])
+    # A run that is resumed after its switch finds its own commit live.
+    if file_commit.kept(repository, params["run_id"]) == live.commit:
         wanted = file_commit.wanted_files(repository, live.commit + "^", params["commit"], params["files"])
         return release_files.different(live.path, wanted), live.commit, live.path
-    with file_commit.rehearsal(params["repository"]) as repository:
-        wanted, made = prepare(repository, params, live)
-    new = os.path.join(os.path.dirname(live.path), f"{params['run_id']}-{made[:7]}")
-    return release_files.different(live.path, wanted), made, new
+    with file_commit.rehearsal(params["repository"]) as rehearsed:
+        wanted, made = prepare(rehearsed, params, live)
+    name = os.path.join(os.path.dirname(live.path), f"{params['run_id']}-{made[:7]}")
+    return release_files.different(live.path, wanted), made, name if params["layout"] == "releases" else live.path
 
 
 def prepare(repository, params, live):
@@ -128,20 +141,28 @@ def prepare(repository, params, live):
     )
 
 
+def is_made(params, made, new):
+    """Whether the commit has its name, and its release is whole."""
+    named = file_commit.kept(file_commit.Repository(params["repository"]), params["run_id"]) == made
+    return named and (params["layout"] == "checkout" or release_files.commit_of(new) == made)
+
+
 def make(params, live, new):
     """The commit under its name, and its release."""
     repository = file_commit.Repository(params["repository"])
     wanted, made = prepare(repository, params, live)
     file_commit.keep(repository, params["run_id"], made)
-    release_files.build(repository, live.path, new, made, wanted)
+    if params["layout"] == "releases":
+        release_files.build(repository, live.path, new, made, wanted)
 
 
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "path": {"type": "path", "required": True},
-            "layout": {"type": "str", "choices": ["releases"], "default": "releases"},
+            "layout": {"type": "str", "choices": ["releases", "checkout"], "default": "releases"},
             "repository": {"type": "path", "required": True},
+            "build_path": {"type": "str", "default": "public/build"},
             "commit": {"type": "str", "required": True},
             "files": {"type": "list", "elements": "str", "required": True},
             "what": {"type": "str", "default": "files"},
@@ -153,10 +174,10 @@ def main() -> None:
     try:
         journal = Journal.of_module(params)
         with contextlib.nullcontext() if module.check_mode else journal.acting():
-            releases = layout(params["layout"], params["path"], params["repository"], "")
+            releases = layout(params["layout"], params["path"], params["repository"], params["build_path"])
             live = releases.current()
             found, made, new = look(params, live)
-            changed = release_files.commit_of(new) != made
+            changed = not is_made(params, made, new)
             if changed and not module.check_mode:
                 make(params, live, new)
     except RollbackError as error:
@@ -167,6 +188,8 @@ def main() -> None:
     module.exit_json(
         changed=changed,
         commit=made,
+        made=not changed,
+        is_live=made == live.commit,
         link=releases.link,
         live=live.path,
         release=new,

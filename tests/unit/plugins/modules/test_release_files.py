@@ -196,3 +196,75 @@ def test_a_file_that_releases_share_is_refused(arguments, run_module, untouched,
     (live / "app").symlink_to("../../shared")
     with untouched():
         assert "behind a link that releases share" in run_module("release_files", arguments, fails=True)["msg"]
+
+
+@pytest.fixture
+def tree(arguments, tmp_path):
+    """Arguments for the same host in the layout of one working tree, and that tree."""
+    work = tmp_path / "work"
+    return {**arguments, "path": str(work), "repository": str(work / ".git"), "layout": "checkout"}, work
+
+
+def switched(given, made):
+    return {
+        "run_id": RUN_ID,
+        "state_dir": given["state_dir"],
+        "path": given["path"],
+        "prepared": given["path"],
+        "commit": made["commit"],
+        "files": made["files"],
+        "component": "application",
+    }
+
+
+def text(work):
+    return {name: (work / name).read_text() for name in OLD | NEW if (work / name).is_file()}
+
+
+def test_in_a_working_tree_only_the_files_change_and_come_back(tree, run_module, untouched, tmp_path):
+    given, work = tree
+    head = git(work, "rev-parse", "HEAD")
+    (work / "app" / "Other.php").write_text("edited here")
+    (work / "app" / "Client.php").write_text("edited and broken")
+    (work / "untracked").write_text("stays")
+    before = text(work)
+    with untouched():
+        predicted = run_module("release_files", given, check=True)
+    made = run_module("release_files", given)
+    assert (made["commit"], made["files"]) == (predicted["commit"], predicted["files"])
+    assert made["release"] == made["live"] == made["link"] == str(work)
+    assert text(work) == before, "nothing goes live"
+    switch = switched(given, made)
+    foreseen = run_module("checkout_switch", switch, check=True)
+    done = run_module("checkout_switch", switch)
+    assert (done["changed"], done["modified"]) == (True, ["app/Client.php"]) == (True, foreseen["modified"])
+    assert git(work, "rev-parse", "HEAD") == made["commit"] != head
+    assert git(work, "rev-parse", "HEAD^") == head
+    assert (work / "app" / "Client.php").read_text() == "good"
+    assert (work / "app" / "Other.php").read_text() == "edited here", "what was not declared stays, edited or not"
+    assert (work / "untracked").read_text() == "stays"
+    assert not (work / "app" / "Added.php").exists()
+    assert git(work, "status", "--porcelain") == "M app/Other.php\n?? untracked"
+    after = run_module("release_files", given, check=True)
+    assert (after["files"], after["is_live"], after["made"]) == ([], True, True)
+    assert run_module("checkout_switch", switch)["changed"] is False
+    run_module(
+        "checkout_switch", {**{key: switch[key] for key in ("run_id", "state_dir", "component")}, "state": "reverted"}
+    )
+    assert (git(work, "rev-parse", "HEAD"), text(work)) == (head, before)
+    assert git(work, "symbolic-ref", "HEAD").startswith("refs/heads/")
+
+
+def test_a_switch_that_was_killed_before_its_commit_went_live_is_not_done(tree, run_module):
+    given, work = tree
+    made = run_module("release_files", given)
+    for name in ("app/Client.php", "gone.php"):
+        (work / name).write_text(OLD[name])
+    (work / "app" / "Added.php").unlink()
+    (work / "lib" / "link").unlink()
+    (work / "lib" / "link").symlink_to("run")
+    again = run_module("release_files", given, check=True)
+    assert (again["files"], again["made"], again["is_live"], again["commit"]) == ([], True, False, made["commit"])
+    assert run_module("checkout_switch", switched(given, again))["changed"] is True
+    assert git(work, "rev-parse", "HEAD") == made["commit"]
+    assert git(work, "status", "--porcelain") == ""
