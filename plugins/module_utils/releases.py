@@ -15,6 +15,9 @@ from ansible_collections.campaign.rollback.plugins.module_utils.errors import Ro
 from ansible_collections.campaign.rollback.plugins.module_utils.journal import Journal
 from ansible_collections.campaign.rollback.plugins.module_utils.worktree import Tree
 
+#: Composer's, the second of them seldom tracked by git.
+LOCK, PACKAGES = "composer.lock", "vendor"
+
 
 @dataclasses.dataclass
 class Release:
@@ -97,8 +100,15 @@ class Releases:
 
     def has_commit(self, commit: str) -> bool:
         """Whether the commit can be checked out again from the repository on this host."""
-        argv = ["git", "-c", "safe.directory=*", f"--git-dir={self.repository}", "cat-file", "-e", commit + "^{commit}"]
+        return self._has(commit + "^{commit}")
+
+    def _has(self, name: str) -> bool:
+        argv = ["git", "-c", "safe.directory=*", f"--git-dir={self.repository}", "cat-file", "-e", name]
         return subprocess.run(argv, capture_output=True, check=False).returncode == 0
+
+    def needs_install(self, commit: str) -> bool:
+        """Whether a release that is checked out again would lack the packages that its lock file names."""
+        return self._has(f"{commit}:{LOCK}") and not self._has(f"{commit}:{PACKAGES}")
 
 
 class Checkout:
@@ -145,6 +155,12 @@ class Checkout:
     def has_commit(self, commit: str) -> bool:
         """Whether the tree can be brought to the commit."""
         return bool(self.tree.commit_of(commit))
+
+    def needs_install(self, commit: str) -> bool:
+        """Whether the tree at the commit would keep packages that its lock file does not name."""
+        if not self.has_commit(commit) or self.tree.git("ls-tree", commit, PACKAGES):
+            return False
+        return bool(self.tree.git("diff", "--name-only", "HEAD", commit, "--", LOCK))
 
 
 Layout = Union[Releases, Checkout]

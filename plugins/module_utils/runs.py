@@ -141,7 +141,7 @@ def choose(records: list[dict[str, Any]], wanted: str) -> dict[str, Any]:
             "Undoing this undo would bring a run back that had stopped half way",
             found=f"{chosen.get('reverts')} was {chosen['reverted_state']}",
             where="rollback_run",
-            next_step="ansible-playbook playbooks/rollback-full.yml",
+            next_step=SHOW,
         )
     for record in records[: records.index(chosen)]:
         # An interrupted undo of the chosen run is continued, not undone first.

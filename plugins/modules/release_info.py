@@ -85,6 +85,12 @@ modified:
   returned: success
   type: list
   elements: str
+needs_install:
+  description:
+    - Whether O(commit), checked out again, would be without the packages that its C(composer.lock) names, because git
+      does not track C(vendor). In a working tree that is so where the live commit names others.
+  returned: success
+  type: bool
 commit_present:
   description: Whether O(commit) can be checked out again on this host.
   returned: success
@@ -130,6 +136,7 @@ def main() -> None:
         current=dataclasses.asdict(current),
         fresh=fresh(releases.staging, params["run_id"], params["commit"]),
         modified=releases.modified(),
+        needs_install=bool(params["commit"]) and target is None and releases.needs_install(params["commit"]),
         target=dataclasses.asdict(target) if target else {},
         commit_present=bool(params["commit"]) and (target is not None or releases.has_commit(params["commit"])),
     )

@@ -561,3 +561,13 @@ def test_how_sessions_stand_is_among_the_checks():
 
 def test_every_action_is_said_in_a_plan():
     assert set(run.DOES) == set(ACTIONS)
+
+
+def test_components_take_part_where_a_function_has_something_in_them():
+    components = ["database", "application", "env_restore", "services"]
+    nothing = {"files": [], "env": {}, "migrations": []}
+    assert run.run_components_for(components, nothing) == ["services"]
+    assert run.run_components_for(components, {**nothing, "files": ["a"]}) == ["application", "services"]
+    assert run.run_components_for(components, {**nothing, "env": {"f": ["K"]}, "migrations": ["m"]}) == [
+        *("database", "env_restore", "services"),
+    ]

@@ -75,3 +75,30 @@ def test_a_commit_is_looked_for_in_the_repository(releases, tmp_path):
 def test_an_unknown_layout_names_the_known_ones():
     with pytest.raises(RollbackError, match="releases"):
         layout("capistrano", "/srv", "/srv/repo.git", "public/build")
+
+
+def commits(root):
+    """A working tree whose second commit names other packages, and its third one brings them along; their ids."""
+
+    def run(*argv):
+        return subprocess.run(["git", "-C", str(root), *argv], check=True, capture_output=True, text=True).stdout
+
+    run("init", "-q")
+    found = []
+    for files in ({"composer.lock": "1"}, {"composer.lock": "2"}, {"vendor/autoload.php": "3"}):
+        for name, text in files.items():
+            (root / name).parent.mkdir(exist_ok=True)
+            (root / name).write_text(text)
+        run("add", ".")
+        run("-c", "user.name=x", "-c", "user.email=x", "commit", "-qm", "x")
+        found.append(run("rev-parse", "HEAD").strip())
+    run("checkout", "-q", found[0])
+    return found
+
+
+def test_packages_that_git_does_not_track_are_missed(tmp_path):
+    first, second, third = commits(tmp_path)
+    tree = layout("checkout", str(tmp_path), "", "public/build")
+    assert [tree.needs_install(commit) for commit in (first, second, third, "0" * 40)] == [False, True, False, False]
+    releases = layout("releases", str(tmp_path), str(tmp_path / ".git"), "public/build")
+    assert [releases.needs_install(commit) for commit in (first, second, third, "0" * 40)] == [True, True, False, False]
