@@ -42,6 +42,7 @@ class Server:
                     raise RuntimeError(
                         f"{self.command[0]} ended with {self.process.returncode}: {self.log.read_text()[-2000:]}"
                     ) from None
+                # Not up yet, and a connection is the only thing that tells when it is.
                 time.sleep(0.05)
 
     def kill(self):

@@ -31,6 +31,7 @@ _DIRECTORY_NOT_EMPTY = 1010
 # Seconds that a server which went away in mid-load has to come back. After that the next run drops what is half loaded.
 _RETURN_S = 20.0
 _BLOCK = 8 * 1024 * 1024
+_SYNC_BLOCKS = 4
 # Names that a file system somewhere reserves for devices; the server marks them.
 _RESERVED = re.compile(r"(?:con|prn|aux|nul|com[1-9]|lpt[1-9])\Z", re.IGNORECASE)
 
@@ -147,8 +148,11 @@ def place(source: str, target: str, owner: os.stat_result, progress: Progress) -
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
     try:
         with open(source, "rb") as reading, open(os.open(target, flags, 0o600), "wb") as writing:
-            for count in _copied(reading.fileno(), writing.fileno()):
+            for number, count in enumerate(_copied(reading.fileno(), writing.fileno()), 1):
                 progress.add(count)
+                # Or the file system writes it all in one go when a transaction has to get to disk, which waits for that.
+                if number % _SYNC_BLOCKS == 0:
+                    os.fdatasync(writing.fileno())
             os.fchown(writing.fileno(), owner.st_uid, owner.st_gid)
             os.fchmod(writing.fileno(), owner.st_mode & 0o777)
     except OSError as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import dataclasses
+import itertools
 import os
 import queue
 import threading
@@ -37,7 +38,7 @@ from ansible_collections.campaign.rollback.plugins.module_utils.dump import (
 )
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
 from ansible_collections.campaign.rollback.plugins.module_utils.structure_keys import Later, keys_apart
-from ansible_collections.campaign.rollback.plugins.module_utils.table_text import insert_sql, load_sql
+from ansible_collections.campaign.rollback.plugins.module_utils.table_text import insert_sql, load_sql, whole_rows
 
 # Half a load may hold every row and yet lack a trigger; this is there until all is.
 _UNFINISHED = "campaign_rollback_unfinished"
@@ -45,6 +46,8 @@ _SESSIONS = 2
 #: Bytes of text from which on keys are cheaper to build afterwards than row by row.
 LARGE = 1024 * 1024
 _BLOCK = 1024 * 1024
+# Megabytes of text in one transaction.
+_PIECES = 16
 # All comes from one snapshot, so foreign keys hold. unique_checks=0 would switch MariaDB to a slower way of loading.
 # What a column once took it takes again, and what does not fit is found among the warnings.
 _SETTINGS = (
@@ -161,34 +164,16 @@ def _load(work: _Work, own: Database, table: str) -> None:
 
 
 def _by_file(work: _Work, own: Database, table: str, text: IO[bytes]) -> None:
-    """LOAD DATA from a pipe, into which another thread writes so that what is through can be counted and held back."""
-    reading, writing = os.pipe()
-    problems: list[BaseException] = []
-
-    def pump() -> None:
-        try:
-            with open(writing, "wb", buffering=0) as sink:
-                for block in iter(lambda: text.read(_BLOCK), b""):
-                    rest = memoryview(block)
-                    while rest:
-                        rest = rest[sink.write(rest) :]
-                    work.through(len(block))
-        except BrokenPipeError:
-            # The server refused the rest, and says why below.
-            pass
-        except BaseException as error:
-            problems.append(error)
-
-    pumping = threading.Thread(target=pump, daemon=True)
-    pumping.start()
-    try:
-        own.run(OURS + load_sql(work.schema, table, work.columns[table].values(), f"/dev/fd/{reading}"))
-    finally:
-        os.close(reading)
-        pumping.join()
-    if problems:
-        raise problems[0]
-    _refuse_changes(own, table)
+    """LOAD DATA in parts: while one transaction gets into the binary log, every other writer of the server waits."""
+    pieces = whole_rows(text)
+    for first in pieces:
+        # A file without a name, in memory: nothing is left of it whatever ends this process.
+        with open(os.memfd_create("rows"), "wb", buffering=0) as part:
+            for piece in itertools.chain([first], itertools.islice(pieces, _PIECES - 1)):
+                work.through(part.write(piece))
+            path = f"/dev/fd/{part.fileno()}"
+            own.run(OURS + load_sql(work.schema, table, work.columns[table].values(), path))
+        _refuse_changes(own, table)
 
 
 def _by_statements(work: _Work, own: Database, table: str, text: IO[bytes]) -> None:

@@ -18,6 +18,8 @@ _NUMBERS = ("tinyint", "smallint", "mediumint", "int", "bigint", "decimal", "yea
 _TIMES = ("date", "time")
 _SPELLED = ("inet", "uuid", "json")
 _BLOCK = 1024 * 1024
+# How many line ends of a block are tried before the next one is read: a long text may have nothing but lines.
+_TRIES = 50
 
 
 def _stored(columns: Iterable[Column]) -> list[Column]:
@@ -66,6 +68,32 @@ def load_sql(schema: str, table: str, columns: Iterable[Column], path: str) -> s
         f" ({', '.join(places) or '@nothing'})"
     )
     return f"{text} SET {', '.join(converted)}" if converted else text
+
+
+def whole_rows(text: IO[bytes]) -> Iterator[bytes]:
+    """The ``text`` in pieces of about a megabyte that end where a row ends, so that each can be loaded by itself."""
+    held = b""
+    for block in iter(lambda: text.read(_BLOCK), b""):
+        held += block
+        end = _row_end(held)
+        if end:
+            yield held[:end]
+            held = held[end:]
+    if held:
+        yield held
+
+
+def _row_end(text: bytes) -> int:
+    """Where the last whole row of a ``text`` that begins with one ends, as far as it is easily found; 0 if not."""
+    end = len(text)
+    for _try in range(_TRIES):
+        end = text.rfind(b"\n", 0, end)
+        if end < 0:
+            break
+        # A line end inside a value has an odd number of quotes before it, those that belong to the value left out.
+        if text[:end].replace(rb"\\", b"").replace(rb"\'", b"").count(b"'") % 2 == 0:
+            return end + 1
+    return 0
 
 
 def insert_sql(schema: str, table: str, columns: Iterable[Column], text: IO[bytes], limit: int) -> Iterator[bytes]:

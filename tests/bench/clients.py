@@ -95,6 +95,7 @@ def probe(session: Session, count: int) -> None:
     token = f"{session.token}-{count}"
     if not session.run(session.row(token)):
         session.seen.acknowledged[token] = time.monotonic()
+    # The pace of the probe.
     time.sleep(max(0.0, due - time.monotonic()))
 
 
@@ -126,6 +127,7 @@ def write(session: Session, count: int) -> None:
             session.run("ROLLBACK")
         if code not in (DEADLOCK, READ_ONLY):
             return
+        # As an application would: a client that hammers at a frozen server would be the load itself.
         time.sleep(0.005)
 
 
@@ -165,6 +167,7 @@ class Clients:
         while any(done.value < enough for done, enough in zip(self.rounds, wanted)):
             if not all(process.is_alive() for process in self.processes):
                 raise RuntimeError("a client of the benchmark died")
+            # Processes that share two counters and nothing else; looking all the time would take a core from them.
             time.sleep(0.002)
 
     def __exit__(self, *unused: object) -> None:

@@ -57,7 +57,6 @@ def physical_limit(place: Place, figures: Figures, source: str) -> float:
 
     taken, _none = timed(copied)
     shutil.rmtree(target)
-    place.settle()
     return figures.take("copy of the same bytes with sync (physical limit)", taken)
 
 
@@ -87,6 +86,7 @@ def backups(place: Place, figures: Figures, made: Made) -> None:
     plain = figures.take("plain mariadb-dump", plain_dump(place))
     for kind in KINDS:
         limit = physical_limit(place, figures, made.path)
+        place.settle()
         with clocked(database_physical, "_made_durable") as digests:
             taken, result = make(place, kind, "measured")
         if kind == "physical":

@@ -114,7 +114,7 @@ def test_the_server_killed_before_some_change(server, tmp_path, expected, number
                 stage.act(then, db)
                 assert differing(seen(db), expected[then]) == {}, (number, what)
                 assert stage.unsettled() == [], (number, what)
-        number += 2 * EVERY[server.engine]
+        number += EVERY[server.engine]
     assert number > 30
 
 
@@ -132,5 +132,5 @@ def test_an_error_at_some_change_leaves_all_old_or_all_new_at_once(server, db, t
             assert differing(found, expected["swap" if swapped else "undo"]) == {}, (number, what)
             stage.act(what)
             assert differing(seen(db), expected[what]) == {}, (number, what)
-        number += 2 * EVERY[server.engine]
+        number += EVERY[server.engine]
     assert number > 30

@@ -10,7 +10,7 @@ import stat
 import threading
 
 import pytest
-from ansible_collections.campaign.rollback.plugins.module_utils import database_logical, database_refill
+from ansible_collections.campaign.rollback.plugins.module_utils import database_logical, database_refill, table_text
 from ansible_collections.campaign.rollback.plugins.module_utils.database import (
     Database,
     existing_schemas,
@@ -82,8 +82,10 @@ RANDOM = (
 
 @pytest.fixture(params=["file", "statements"])
 def way(request, server, monkeypatch):
-    """Each way in which rows get into a server, and even the smallest table gets its keys afterwards."""
+    """Each way in which rows get into a server; even the smallest table counts as a large one."""
     monkeypatch.setattr(database_refill, "LARGE", 0)
+    monkeypatch.setattr(database_refill, "_PIECES", 2)
+    monkeypatch.setattr(table_text, "_BLOCK", 200)
     with server.connect() as db:
         before = db.value("SELECT @@GLOBAL.local_infile")
         db.run(f"SET GLOBAL local_infile={int(request.param == 'file')}")
@@ -495,10 +497,18 @@ def test_progress_counts_every_byte_of_text(server, db, fill, way, made, tmp_pat
     directory = str(tmp_path / "backup")
     sizes = database_logical.verify_backup(directory, [])
     db.run(f"CREATE DATABASE {SHADOW} CHARACTER SET utf8mb4")
+    before = loads(db)
     database_refill.refill(db, server.arguments, directory, sizes, SHADOW, True, Told(None, 0))
     assert sum(told) > 0.8 * sum(sizes.values())
     if way == "file":
         assert sum(told) == sum(sizes.values())
+        # Two blocks each: one transaction with all rows would hold up every other writer while it is committed.
+        assert loads(db) - before >= max(sizes.values()) / 400
+
+
+def loads(db):
+    """How many LOAD DATA the server has run."""
+    return int(db.rows("SHOW GLOBAL STATUS LIKE 'Com_load'")[0][1])
 
 
 def damage(directory, what):

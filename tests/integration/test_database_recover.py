@@ -350,10 +350,11 @@ def test_killed_at_any_statement_and_run_again(server, db, later, journal, other
     after = content(db, "blazz")
     revert(db, journal, journal, "blazz")
     db.run(f"DROP DATABASE {KEPT}")
-    moment = 3
+    moment, met = 3, set()
     while killed_at(server, moment, lambda own: recover(own, journal, REQUEST)):
         moment += 2
         seen = content(db, "blazz")
+        met.add(tuple(sorted(table for schema, table in seen if seen[schema, table] != before[schema, table])))
         # A chunk is there as a whole, and its rows are known to be brought.
         if existing_schemas(db, [KEPT]) and read_tables(db, [KEPT])[KEPT].get("campaign_logs"):
             states = dict(db.rows(f"SELECT id, rollback__state FROM {KEPT}.campaign_logs"))
@@ -361,7 +362,8 @@ def test_killed_at_any_statement_and_run_again(server, db, later, journal, other
                 range(41)
             )
         assert set(seen["blazz", "campaigns"]) <= set(after["blazz", "campaigns"])
-    assert moment > 12
+    # It was killed before the first row and between two tables; how many statements that takes is the server's matter.
+    assert {(), ("campaigns", "contact_group")} <= met
     assert content(db, "blazz") == after
     assert len(journal.steps()) == 2
     undo, moment = other_run(1), 3
@@ -414,6 +416,9 @@ def test_where_no_first_key_is_known_all_that_is_missing_comes_back(db, later, j
     assert recover(db, journal, request, check=True)["tables"]["jobs"]["wanted"] == 1
     unknown = dataclasses.replace(request, starts={})
     assert recover(db, journal, unknown, check=True)["tables"]["jobs"]["wanted"] == 2
+    # The comparison tells it either way.
+    found = compare(db, Question("blazz", ATTIC, tables=("jobs",)))["tables"]["jobs"]
+    assert found["ids"]["new"] == [5, 7]
 
 
 def test_policies_and_names_that_do_not_fit_are_refused(db, later, journal):

@@ -54,6 +54,7 @@ def announce(results, waiting, state_dir, fencing):
 
     def sleep(seconds):
         waiting.set()
+        # The code under test waits for as long as it says.
         time.sleep(seconds)
 
     fences.time = types.SimpleNamespace(monotonic=time.monotonic, sleep=sleep)

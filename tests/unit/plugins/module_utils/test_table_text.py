@@ -8,7 +8,12 @@ import pytest
 from ansible_collections.campaign.rollback.plugins.module_utils import table_text
 from ansible_collections.campaign.rollback.plugins.module_utils.database import Column
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
-from ansible_collections.campaign.rollback.plugins.module_utils.table_text import insert_sql, load_sql, select_sql
+from ansible_collections.campaign.rollback.plugins.module_utils.table_text import (
+    insert_sql,
+    load_sql,
+    select_sql,
+    whole_rows,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -72,6 +77,28 @@ def test_statements_hold_the_values_of_the_text(rows, block, limit):
     head = b"INSERT INTO `s`.`t` (`id`, `a``b`, `j`) VALUES "
     assert all(sql.startswith(head) for sql in made)
     assert b",".join(sql[len(head) :] for sql in made) == b",".join(wanted)
+
+
+@given(
+    st.lists(st.lists(st.none() | st.text("\n\\'x\t", max_size=9), min_size=1, max_size=3), max_size=9),
+    st.integers(1, 40),
+)
+def test_pieces_end_where_a_row_ends(rows, block):
+    lines = [b"\t".join(quoted(None if value is None else value.encode()) for value in row) + b"\n" for row in rows]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(table_text, "_BLOCK", block)
+        pieces = list(whole_rows(io.BytesIO(b"".join(lines))))
+    assert b"".join(pieces) == b"".join(lines)
+    ends = {len(b"".join(lines[: count + 1])) for count in range(len(lines))}
+    assert {len(b"".join(pieces[: count + 1])) for count in range(len(pieces))} <= ends
+
+
+def test_pieces_are_about_a_block_even_of_texts_with_many_lines():
+    row = b"1\t'" + b"line\n" * 30 + b"'\n"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(table_text, "_BLOCK", 10 * len(row))
+        pieces = list(whole_rows(io.BytesIO(row * 1000)))
+    assert max(map(len, pieces)) <= 11 * len(row)
 
 
 def test_a_long_text_without_its_end_is_looked_at_once():
