@@ -150,7 +150,7 @@ def place(source: str, target: str, owner: os.stat_result, progress: Progress) -
         with open(source, "rb") as reading, open(os.open(target, flags, 0o600), "wb") as writing:
             for number, count in enumerate(_copied(reading.fileno(), writing.fileno()), 1):
                 progress.add(count)
-                # Or the file system writes it all in one go when a transaction has to get to disk, which waits for that.
+                # Or the file system writes it all in one go when a transaction has to get to disk, and that waits.
                 if number % _SYNC_BLOCKS == 0:
                     os.fdatasync(writing.fileno())
             os.fchown(writing.fileno(), owner.st_uid, owner.st_gid)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.campaign.rollback.plugins.module_utils import database_structure as structure
@@ -25,6 +27,7 @@ from ansible_collections.campaign.rollback.plugins.module_utils.files import fsy
 
 # Nothing of an import may reach replicas or a point-in-time recovery: neither has the files.
 _SESSION = "SET SESSION sql_log_bin=0, foreign_key_checks=0"
+_SYNC_S = 0.05
 
 
 def verify_files(directory: str, files: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -143,7 +146,36 @@ def _import_table(db: Database, table: str, source: str, target: str, progress: 
     db.run(f"ALTER TABLE {quote(table)} DISCARD TABLESPACE")
     for ending in (ROWS, LAYOUT):
         place(source + ending, target + ending, owner, progress)
-    db.run(f"ALTER TABLE {quote(table)} IMPORT TABLESPACE")
-    fsync_file(target + ROWS)
+    with _synced(target + ROWS):
+        db.run(f"ALTER TABLE {quote(table)} IMPORT TABLESPACE")
     # Left there it would be in the way of dropping the schema.
     os.unlink(target + LAYOUT)
+
+
+@contextlib.contextmanager
+def _synced(path: str) -> Iterator[None]:
+    """Bring a file to disk while it is written, and all of it in the end.
+
+    The server writes every page of what it imports and syncs once. Until that is done no other commit gets to disk.
+    """
+    over = threading.Event()
+    failures: list[OSError] = []
+
+    def sync() -> None:
+        try:
+            while not over.wait(_SYNC_S):
+                fsync_file(path)
+        except OSError as error:
+            # Told to whoever asks first, and to nobody after.
+            failures.append(error)
+
+    syncing = threading.Thread(target=sync, daemon=True)
+    syncing.start()
+    try:
+        yield
+    finally:
+        over.set()
+        syncing.join()
+    fsync_file(path)
+    if failures:
+        raise failures[0]
