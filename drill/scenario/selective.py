@@ -22,7 +22,6 @@ FUNCTIONS = {
     "health": ["GET /api/health"],
 }
 BUDGET_S = 900
-GOAL_S = 30
 PLAYBOOK = "playbooks/rollback-selective.yml"
 FILES = {"web1": ".env", "web2": ".env", "wa1": "whatsapp.env"}
 GIT = f"git -c safe.directory='*' --git-dir /srv/campaign/{'app/.git' if CHECKOUT else 'repo.git'}"
@@ -104,7 +103,6 @@ def roll_back(system: System, traffic: Traffic, word: str, artifacts: pathlib.Pa
     checks = checks_after(system, broken, name[1] if name else "")
     checks += [
         {"name": f"untouched functions failed no request: {untouched[:3]}", "passed": not untouched},
-        {"name": f"{GOAL_S} s at most, took {ended - began:.1f}", "passed": ended - began <= GOAL_S},
         {"name": "no process of other functions was replaced", "passed": processes(system) == running},
     ]
     return {

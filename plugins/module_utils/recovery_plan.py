@@ -139,12 +139,12 @@ def _check_schemas(db: Database, request: Request) -> None:
         raise RollbackError("A schema has nothing to recover from itself", found=request.source, where="source")
     if request.ids and request.tables:
         raise RollbackError("Either tables or ids say what to recover", found="both", where="tables and ids")
-    if not request.ids and ATTIC not in request.source:
+    if not (request.ids or request.tables) and ATTIC not in request.source:
         raise RollbackError(
-            "Only an attic has later rows; from any other schema rows are chosen by their ids",
+            "Only an attic has later rows; what any other schema has was deleted since, so it is chosen",
             found=request.source,
             where="source",
-            next_step="compare the two schemas and name the ids",
+            next_step="compare the two schemas and name tables or ids",
         )
 
 

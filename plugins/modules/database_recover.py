@@ -36,7 +36,9 @@ options:
     description: Schema that the rows come from. Without O(ids) it has to be an attic.
     type: str
   tables:
-    description: Tables to bring later rows into, all whose policy is V(merge) if empty. Not together with O(ids).
+    description:
+      - Tables to bring later rows into, all whose policy is V(merge) if empty. Not together with O(ids).
+      - From a schema that is no attic, what these tables lack comes back, whoever deleted it.
     type: list
     elements: str
     default: []

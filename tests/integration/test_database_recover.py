@@ -453,6 +453,8 @@ def test_from_a_loaded_backup_only_named_rows_come(db, fill, fallen, journal):
     request = Request("blazz", "blazz__backup", KEPT)
     with pytest.raises(RollbackError, match="Only an attic has later rows"):
         recover(db, journal, request)
+    named = recover(db, journal, dataclasses.replace(request, tables=("campaigns",)), check=True)
+    assert named["tables"]["campaigns"]["wanted"] == 1
     assert recover(db, journal, dataclasses.replace(request, ids={"campaigns": [2]}))["changed"]
     with pytest.raises(RollbackError, match="recovers from another schema already"):
         recover(db, journal, REQUEST)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import re
 
 import pytest
 import yaml
@@ -85,3 +86,19 @@ def test_a_turn_ends_when_a_failure_said_stop(name):
         assert "when" not in block
         for task in block["block"]:
             assert "run_stop" in str(task["when"]), task["name"]
+
+
+YAML = sorted([*PLAYBOOKS, *ROOT.glob("roles/*/*/*.yml")])
+#: Ansible's filters for sets return their elements in any order, another one in each run.
+UNORDERED = re.compile(r"\| *(?:union|intersect|difference|symmetric_difference)\(")
+
+
+def test_what_is_done_in_turn_has_an_order():
+    ordered = re.compile(r"\bloop:|\| *first\b|_hosts?:|services_")
+    found = [
+        f"{path.relative_to(ROOT)}: {line.strip()}"
+        for path in YAML
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if UNORDERED.search(line) and ordered.search(line)
+    ]
+    assert found == []
