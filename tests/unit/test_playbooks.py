@@ -102,3 +102,29 @@ def test_what_is_done_in_turn_has_an_order():
         if UNORDERED.search(line) and ordered.search(line)
     ]
     assert found == []
+
+
+def facts(tasks):
+    """Names of all that tasks, however deep, set or register."""
+    for task in tasks or []:
+        yield from task.get("ansible.builtin.set_fact", {})
+        yield task.get("register", "")
+        for key in ("tasks", "block", "rescue", "always"):
+            yield from facts(task.get(key))
+
+
+def test_what_other_roles_take_from_the_run_is_a_fact():
+    """A default of the role run is unknown in them, so their own default would go for it without a word."""
+    known = yaml.safe_load((ROOT / "roles" / "run" / "defaults" / "main.yml").read_text(encoding="utf-8"))
+    told = {
+        name
+        for path in [*PLAYBOOKS, *ROOT.glob("roles/*/tasks/**/*.yml")]
+        for name in facts(yaml.safe_load(path.read_text(encoding="utf-8")))
+    }
+    taken = {
+        name
+        for path in ROOT.glob("roles/*/defaults/main.yml")
+        if path.parts[-3] != "run"
+        for name in re.findall(r"(?<!\.)\brun_\w+", path.read_text(encoding="utf-8"))
+    }
+    assert taken & set(known) <= told

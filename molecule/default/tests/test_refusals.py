@@ -18,8 +18,10 @@ STATE = "/var/lib/rollback"
 #: Files, links and owners of everything a rollback may touch, and the processes that serve.
 DIGEST = (
     # The lease is bookkeeping: who wants to act takes it before he is refused, and gives it back.
-    "find /srv/campaign /etc/nginx /var/lib/rollback/*/ -path '*/storage/*' -prune -o"
-    " -printf '%p %l %u %g %m %s %T@\\n' 2>/dev/null | sort;"
+    # In the time of a pack git notes when it last met one of its objects, also where it writes nothing.
+    "find /srv/campaign /etc/nginx /var/lib/rollback/*/ -path '*/storage/*' -prune"
+    " -o -path '*/objects/pack/*' -printf '%p %l %u %g %m %s\\n'"
+    " -o -printf '%p %l %u %g %m %s %T@\\n' 2>/dev/null | sort;"
     # The WhatsApp service saves its sessions all the time, so their contents say nothing.
     " find /var/lib/whatsapp -printf '%p %l %u %g %m\\n' 2>/dev/null | sort;"
     " systemctl show --property=Id,MainPID,ActiveState nginx php8.2-fpm campaign-worker mariadb redis-server;"

@@ -71,7 +71,7 @@ def states():
 
 def wait_until(condition, what):
     """Wait for a condition; returns what it gave."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while time.monotonic() < deadline:
         found = condition()
         if found:
