@@ -34,9 +34,9 @@ def faults(system, tmp_path):
         given.write_text(json.dumps({"drill_faults": web or {}, "drill_whatsapp_faults": whatsapp or {}}))
         system.must("drill/faults.yml", {f"@{given}": ""})
         # The times in logs are whole seconds.
-        since = time.time()
-        system.wait_until("the next second", lambda: time.time() > since + 1.1)
-        return since + 1
+        since = int(time.time()) + 1
+        system.wait_until("the next second", lambda: time.time() >= since)
+        return since
 
     yield switch
     switch()
