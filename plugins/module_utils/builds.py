@@ -12,6 +12,7 @@ import os
 import shutil
 from collections.abc import Iterable
 
+from ansible_collections.campaign.rollback.plugins.module_utils import exchange
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
 from ansible_collections.campaign.rollback.plugins.module_utils.files import (
     fsync_directory,
@@ -150,16 +151,24 @@ def own(one: str, other: str) -> str:
 
 
 def put(source: str, destination: str) -> None:
-    """Make ``destination`` a copy of the build ``source``; it is there whole or not at all."""
+    """Make ``destination`` a copy of the build ``source``; it is there whole or not at all.
+
+    A directory in its place, which may be the live one, goes in the same step where the file system has such a step.
+    """
     parent, name = os.path.split(destination)
     part = os.path.join(parent, f".{name}.part")
     shutil.rmtree(part, ignore_errors=True)
     os.makedirs(parent, exist_ok=True)
     copy_own(source, part)
     if os.path.isdir(destination):
-        shutil.rmtree(destination)
-    os.rename(part, destination)
-    fsync_directory(parent)
+        try:
+            exchange.rename(part, destination, exchange.RENAME_EXCHANGE)
+        except RollbackError:
+            shutil.rmtree(destination)
+    if not os.path.isdir(destination):
+        os.rename(part, destination)
+        fsync_directory(parent)
+    shutil.rmtree(part, ignore_errors=True)
 
 
 def keep(build: str, builds: str, commit: str) -> Found:
