@@ -88,6 +88,14 @@ def test_a_turn_ends_when_a_failure_said_stop(name):
             assert "run_stop" in str(task["when"]), task["name"]
 
 
+def test_the_lease_outlasts_the_tests_of_the_application():
+    plays = yaml.safe_load((ROOT / "playbooks" / "phases" / "validate.yml").read_text(encoding="utf-8"))
+    found = [[call.get("tasks_from") for call in included(play.get("tasks"))] for play in plays]
+    (tests,) = [number for number, verbs in enumerate(found) if "commands" in verbs]
+    assert "keep_lease" in found[tests - 1]
+    assert "timeout_s" in str(plays[tests - 1])
+
+
 @pytest.mark.parametrize("name", ["validate", "validate-system"])
 def test_what_counts_only_after_a_rollback_of_the_code_is_asked_for_alike(name):
     """Requests and tests of the application: a rollback of the front end alone leaves both as they are."""
