@@ -284,7 +284,7 @@ def test_caches_are_emptied_units_reloaded_and_answers_counted(arguments, run_mo
     (cache / "pages").mkdir(parents=True)
     (cache / "pages" / "home").write_text("v2")
     (cache / "link").symlink_to(site / "v1")
-    log.write_text('192.0.2.7 - - [x] "GET /before HTTP/1.1" 500 1\n')
+    log.write_text('192.0.2.7 - - [22/Nov/2026:08:41:55 +0000] "GET /before HTTP/1.1" 500 1\n')
     module = importlib.import_module("ansible_collections.campaign.rollback.plugins.modules.frontend_build")
     monkeypatch.setattr(module, "systemctl", lambda _run, verb, units: calls.append((verb, units)))
     more = {
@@ -298,7 +298,8 @@ def test_caches_are_emptied_units_reloaded_and_answers_counted(arguments, run_mo
     assert (site / "v1" / "manifest.json").exists(), "a link in a cache is removed, not followed"
     assert calls == [("reload-or-restart", ["php.service", "nginx.service"])]
     with log.open("a") as stream:
-        stream.write('192.0.2.7 - - [x] "GET / HTTP/1.1" 200 1\n192.0.2.7 - - [x] "GET /held HTTP/1.1" 503 1\n')
+        for path, status in (("/", 200), ("/held", 503)):
+            stream.write(f'192.0.2.7 - - [22/Nov/2026:08:41:55 +0000] "GET {path} HTTP/1.1" {status} 1\n')
     assert run_module("frontend_build", arguments)["answered"] == {"requests": 2, "errors": 1, "first": "/held 503"}
     assert run_module("frontend_build", {**arguments, "held": "^/held"})["answered"]["errors"] == 0
     go(run_module, arguments, "reverted", **more)
