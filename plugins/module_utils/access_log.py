@@ -8,10 +8,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from ansible_collections.campaign.rollback.plugins.module_utils import log_windows
 from ansible_collections.campaign.rollback.plugins.module_utils.files import make_private_directory, write_atomically
-
-#: Request and status of a line in nginx's usual formats, ``combined`` and what is appended to it.
-LINE = re.compile(r'"(?:[A-Z]+) (?P<path>[^ "?]*)[^"]*" (?P<status>\d{3}) ')
 
 Place = dict[str, Any]
 
@@ -64,12 +62,9 @@ def server_errors(place: Place, held: str) -> dict[str, Any]:
     """
     wanted = re.compile(held) if held else None
     requests, found = 0, []
-    for line in lines_since(place):
-        match = LINE.search(line)
-        if not match:
-            continue
+    for request in filter(None, map(log_windows.access, lines_since(place))):
         requests += 1
-        is_held = wanted is not None and match["status"] == "503" and wanted.search(match["path"])
-        if match["status"].startswith("5") and not is_held:
-            found.append(f"{match['path']} {match['status']}")
+        is_held = wanted is not None and request.status == 503 and wanted.search(request.path)
+        if request.status >= 500 and not is_held:
+            found.append(f"{request.path} {request.status}")
     return {"requests": requests, "errors": len(found), "first": found[0] if found else ""}

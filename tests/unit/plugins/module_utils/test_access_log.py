@@ -28,6 +28,13 @@ def test_only_what_came_since_counts(log):
     assert access_log.server_errors(place, "") == {"requests": 4, "errors": 2, "first": "/b 502"}
 
 
+def test_a_log_in_json_is_understood_too(log):
+    place = access_log.mark(str(log))
+    with log.open("a") as stream:
+        stream.write('{"msec": "1795335715.000", "request": "GET /j?x=1 HTTP/1.1", "status": "502"}\n')
+    assert access_log.server_errors(place, "") == {"requests": 1, "errors": 1, "first": "/j 502"}
+
+
 def test_what_is_held_back_on_purpose_is_no_error(log):
     place = access_log.mark(str(log))
     with log.open("a") as stream:
