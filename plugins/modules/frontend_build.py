@@ -154,6 +154,7 @@ names:
 answered:
   description:
     - Number of C(requests) since the exchange and of C(errors), status 5xx, among them, with the C(first).
+    - Those on paths that failed in the ten minutes before as well count C(as_before) instead.
     - Null if the run exchanged nothing.
   returned: O(state=looked)
   type: dict

@@ -300,7 +300,12 @@ def test_caches_are_emptied_units_reloaded_and_answers_counted(arguments, run_mo
     with log.open("a") as stream:
         for path, status in (("/", 200), ("/held", 503)):
             stream.write(f'192.0.2.7 - - [22/Nov/2026:08:41:55 +0000] "GET {path} HTTP/1.1" {status} 1\n')
-    assert run_module("frontend_build", arguments)["answered"] == {"requests": 2, "errors": 1, "first": "/held 503"}
+    assert run_module("frontend_build", arguments)["answered"] == {
+        "requests": 2,
+        "errors": 1,
+        "as_before": 0,
+        "first": "/held 503",
+    }
     assert run_module("frontend_build", {**arguments, "held": "^/held"})["answered"]["errors"] == 0
     go(run_module, arguments, "reverted", **more)
     assert len(calls) == 2
