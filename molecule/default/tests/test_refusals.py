@@ -43,6 +43,16 @@ def digests():
     return {host: on(host, DIGEST) for host in HOSTS}
 
 
+def touched(before):
+    """Lines of the digests that are not as ``before``, by host; pytest would only show how they begin."""
+    after = digests()
+    return {
+        host: sorted(set(before[host].splitlines()) ^ set(after[host].splitlines()))
+        for host in HOSTS
+        if before[host] != after[host]
+    }
+
+
 @pytest.fixture(scope="module")
 def point():
     return on("data1", f"ls {STATE}/restore_points").split()[-1]
@@ -56,7 +66,7 @@ def refused(*arguments, playbook="rollback-full"):
         argv += ["-e", argument]
     run = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
     assert run.returncode != 0, run.stdout
-    assert digests() == before
+    assert touched(before) == {}
     return re.sub(r"\s+", " ", run.stdout + run.stderr)
 
 
