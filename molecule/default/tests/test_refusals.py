@@ -19,7 +19,8 @@ STATE = "/var/lib/rollback"
 DIGEST = (
     # The lease is bookkeeping: who wants to act takes it before he is refused, and gives it back.
     # In the time of a pack git notes when it last met one of its objects, also where it writes nothing.
-    "find /srv/campaign /etc/nginx /var/lib/rollback/*/ -path '*/storage/*' -prune"
+    # Logs, and views that the application compiles when somebody asks for them.
+    "find /srv/campaign /etc/nginx /var/lib/rollback/*/ -path '*/storage/*' -prune -o -path '*/cache/views*' -prune"
     " -o -path '*/objects/pack/*' -printf '%p %l %u %g %m %s\\n'"
     " -o -printf '%p %l %u %g %m %s %T@\\n' 2>/dev/null | sort;"
     # The WhatsApp service saves its sessions all the time, so their contents say nothing.

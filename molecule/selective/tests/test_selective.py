@@ -6,7 +6,21 @@ import re
 
 import httpx
 import pytest
-from selective import BROKEN, HOSTS, STATE, SYSTEM, declared, digests, on, play, point, refused, sessions, shown
+from selective import (
+    BROKEN,
+    HOSTS,
+    STATE,
+    SYSTEM,
+    declared,
+    digests,
+    on,
+    play,
+    point,
+    refused,
+    sessions,
+    shown,
+    touched,
+)
 
 PLAYBOOK = "rollback-selective"
 
