@@ -54,7 +54,7 @@ class Window:
         agents: Sequence[str] = (),
         held: Sequence[str] = (),
     ) -> None:
-        """Neither paths that match ``ignored`` nor clients that match ``agents`` count, nor a 503 on paths in ``held``."""
+        """Neither paths that match ``ignored`` nor clients that match ``agents`` count, nor a 503 of ``held``."""
         self._now = now
         self._size = int(window_s // STEP_S)
         self._groups = {group: re.compile(group.encode()) for group in groups}

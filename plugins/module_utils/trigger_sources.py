@@ -28,16 +28,25 @@ from ansible_collections.campaign.rollback.plugins.module_utils.trigger_series i
 SOURCES = ("access_log", "laravel_log", "probes", "memory", "services", "database", "prometheus")
 
 
-def sample(sources: Mapping[str, Mapping[str, Any]], rules: Sequence[Rule], host: str, run: Runner) -> list[Series]:
-    """What the ``sources`` of ``host`` say now, as far as ``rules`` ask for it. ``run`` runs a command."""
+def sample(
+    sources: Mapping[str, Mapping[str, Any]],
+    rules: Sequence[Rule],
+    host: str,
+    run: Runner,
+    secrets: Mapping[str, Mapping[str, str]],
+) -> list[Series]:
+    """What the ``sources`` of ``host`` say now, as far as ``rules`` ask for it.
+
+    ``run`` runs a command; ``secrets`` are headers for probes and for Prometheus, by name of the source.
+    """
     looks: dict[str, Callable[[Mapping[str, Any], list[Rule]], list[Series]]] = {
         "access_log": lambda given, asking: _access(given, asking, host),
         "laravel_log": lambda given, asking: _laravel(given, asking, host),
-        "probes": lambda given, _asking: _probes(given),
+        "probes": lambda given, _asking: _probes(given, secrets.get("probes", {})),
         "memory": lambda given, _asking: trigger_host.memory(host, given.get("groups") or ()),
         "services": lambda given, _asking: _services(given, host, run),
         "database": lambda given, _asking: _database(given, host),
-        "prometheus": _prometheus,
+        "prometheus": lambda given, asking: _prometheus(given, asking, secrets.get("prometheus", {})),
     }
     found: list[Series] = []
     for source, given in sources.items():
@@ -96,8 +105,8 @@ def _of_host(series: Sequence[Series], source: str, problem: str, host: str) -> 
     return own + ([failed(source, problem, host)] if problem else [])
 
 
-def _probes(given: Mapping[str, Any]) -> list[Series]:
-    checks = http_checks.parse(given["checks"], given.get("secret_headers") or {})
+def _probes(given: Mapping[str, Any], headers: Mapping[str, str]) -> list[Series]:
+    checks = http_checks.parse(given["checks"], dict(headers))
     asked = [check for check in checks if check.reads_only and not check.rollback_only and not check.held]
     return trigger_probes.sample(given["urls"], asked, str(given["vantage"]), float(given.get("timeout_s") or 10))
 
@@ -119,13 +128,13 @@ def _database(given: Mapping[str, Any], host: str) -> list[Series]:
     )
 
     def connect() -> Database:
-        socket = given.get("login_unix_socket") or DEFAULT_SOCKET
-        return Database(given.get("defaults_file"), socket, read_only=True, statement_s=int(request.statement_s))
+        file, socket = given.get("defaults_file") or None, given.get("login_unix_socket") or DEFAULT_SOCKET
+        return Database(file, socket, read_only=True, statement_s=int(request.statement_s))
 
     return trigger_database.sample(connect, host, given.get("schema") or "", request)
 
 
-def _prometheus(given: Mapping[str, Any], rules: Sequence[Rule]) -> list[Series]:
+def _prometheus(given: Mapping[str, Any], rules: Sequence[Rule], headers: Mapping[str, str]) -> list[Series]:
     found: list[Series] = []
     for rule in rules:
         found += trigger_prometheus.sample(
@@ -134,7 +143,7 @@ def _prometheus(given: Mapping[str, Any], rules: Sequence[Rule]) -> list[Series]
             time.time(),
             rule.window_s,
             max(1.0, rule.over_s / 6),
-            given.get("headers") or {},
+            headers,
             float(given.get("timeout_s") or 10),
         )
     return found

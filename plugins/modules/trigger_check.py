@@ -11,8 +11,8 @@ description:
     largest level of rollback that the fired ones ask for. It starts nothing, and never fails because a rule fired.
   - Runs on the state host. C(<state_dir>/triggers.json) remembers since when something is wrong, and what was seen at a
     glance earlier. Without it a rule that wants something to last would see it begin at each check.
-  - What was logged before the last rollback, undo or deployment ended counts no more. Nothing fires while somebody holds
-    the lease to change the system, nor O(cooldown_s) after a rollback.
+  - What was logged before the last rollback, undo or deployment ended counts no more. Nothing fires while somebody
+    holds the lease to change the system, nor O(cooldown_s) after a rollback.
 version_added: 0.1.0
 options:
   series:
@@ -36,7 +36,7 @@ options:
     type: dict
     default: {}
   functions:
-    description: Probes by name of a function that they test.
+    description: Probes, or their names, by the name of a function that they test.
     type: dict
     default: {}
   vantages:
@@ -81,8 +81,8 @@ EXAMPLES = r"""
 RETURN = r"""
 rules:
   description:
-    - For each rule its C(verdict) (C(ok), C(pending), C(fired), C(no_data) or C(inconclusive)), C(since) when it is wrong
-      (Unix time, 0 if it is not), C(why), C(where), the newest C(values) with their times, C(evidence), C(notes).
+    - For each rule its C(verdict) (C(ok), C(pending), C(fired), C(no_data) or C(inconclusive)), C(since) when it is
+      wrong (Unix time, 0 if it is not), C(why), C(where), the newest C(values) with their times, C(evidence), C(notes).
   returned: success
   type: list
   elements: dict
@@ -144,7 +144,10 @@ def main() -> None:
         supports_check_mode=True,
     )
     given = module.params
-    declared = trigger_check.Declared(given["groups"], given["functions"], given["vantages"])
+    tests = {
+        name: [one if isinstance(one, str) else one["name"] for one in own] for name, own in given["functions"].items()
+    }
+    declared = trigger_check.Declared(given["groups"], tests, given["vantages"])
     try:
         rules, series = trigger_rules.parse(given["rules"]), measured(given)
         with trigger_state.Memory(given["state_dir"], keep=not module.check_mode) as memory:

@@ -21,16 +21,23 @@ options:
       - C(laravel_log) has C(paths) as the channels C(single) and C(daily) are configured with them, C(zone)
         (C(app.timezone)) and C(patterns), names to regular expressions.
       - C(probes) has C(urls) (name to address), C(checks) as in M(campaign.rollback.validation_http), of which only
-        those are sent that change nothing, C(secret_headers), C(vantage) (name of the place from which is asked) and
-        C(timeout_s).
+        those are sent that change nothing, C(vantage) (name of the place from which is asked) and C(timeout_s).
       - C(memory) has C(groups), control groups below C(/sys/fs/cgroup) that are judged by their own limit.
       - C(services) has systemd C(units), and C(pm2) with C(user), C(home) and C(name).
       - C(database) has C(schema), C(assertions) and C(orphans) as in M(campaign.rollback.database_integrity), C(log_s)
         (how far back the error log counts), C(log_unit), C(seconds), C(statement_s), C(defaults_file) and
         C(login_unix_socket).
-      - C(prometheus) has C(url), C(headers) and C(timeout_s).
+      - C(prometheus) has C(url) and C(timeout_s).
     type: dict
     required: true
+  secret_headers:
+    description: Headers for the checks with C(token).
+    type: dict
+    default: {}
+  prometheus_headers:
+    description: Headers for Prometheus, such as C(Authorization).
+    type: dict
+    default: {}
   rules:
     description: The inventory's rules, see M(campaign.rollback.trigger_check).
     type: list
@@ -76,8 +83,9 @@ COMMAND_S = 10
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            # Tokens of probes are in it.
-            "sources": {"type": "dict", "required": True, "no_log": True},
+            "sources": {"type": "dict", "required": True},
+            "secret_headers": {"type": "dict", "default": {}, "no_log": True},
+            "prometheus_headers": {"type": "dict", "default": {}, "no_log": True},
             "rules": {"type": "list", "elements": "dict", "default": []},
             "host": {"type": "str", "required": True},
         },
@@ -91,7 +99,8 @@ def main() -> None:
 
     try:
         rules = trigger_rules.parse(given["rules"])
-        found = trigger_sources.sample(given["sources"], rules, given["host"], run)
+        secrets = {"probes": given["secret_headers"], "prometheus": given["prometheus_headers"]}
+        found = trigger_sources.sample(given["sources"], rules, given["host"], run, secrets)
     except RollbackError as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=False, series=trigger_series.as_data(found))
