@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import calendar
 import datetime
+import functools
 import os
 import re
 from collections.abc import Sequence
@@ -29,7 +30,7 @@ _LINE = re.compile(
 )
 _SECONDS = re.compile(rb' (?:rt=|request_time=)?"?(\d+\.\d+)"?(?: |$)')
 _UPSTREAM = re.compile(rb'(?:urt|upstream_response_time)=(?:"([^"]*)|(\S+))|^ (?:"([-\d.,: ]+)"|([-\d.][-\d.,: ]*))$')
-_TIME = re.compile(rb"(\d\d)/(\w{3})/(\d{4}):(\d\d):(\d\d):(\d\d) ([+-])(\d\d)(\d\d)")
+_TIME = re.compile(rb"(\d\d/\w{3}/\d{4}):([01]\d|2[0-3]):([0-5]\d):([0-5]\d|60) ([+-])(\d\d)(\d\d)")
 _AGENT = re.compile(rb'"(?:http_)?user_agent": ?"([^"]*)"')
 #: Parts of a path that may name a person or open a door.
 _PERSONAL = re.compile(rb"/[^/]*[\d%@][^/]*|/[^/]{25,}")
@@ -207,12 +208,17 @@ def _moment(text: bytes) -> float | None:
     try:
         if not found:
             return float(text)
-        day, month, year, hour, minute, second, sign, zone_h, zone_m = found.groups()
-        local = datetime.datetime(int(year), _MONTHS[month], int(day), int(hour), int(minute), int(second))
+        day, hour, minute, second, sign, zone_h, zone_m = found.groups()
+        offset = (int(zone_h) * 3600 + int(zone_m) * 60) * (-1 if sign == b"-" else 1)
+        return _day(day) + int(hour) * 3600 + int(minute) * 60 + int(second) - offset
     except (KeyError, ValueError):
         return None
-    offset = (int(zone_h) * 3600 + int(zone_m) * 60) * (-1 if sign == b"-" else 1)
-    return float(calendar.timegm(local.timetuple()) - offset)
+
+
+@functools.lru_cache(maxsize=64)
+def _day(text: bytes) -> float:
+    day, month, year = text.split(b"/")
+    return calendar.timegm(datetime.date(int(year), _MONTHS[month], int(day)).timetuple())
 
 
 def _json_rows(lines: bytes) -> tuple[Rows, list[int]]:

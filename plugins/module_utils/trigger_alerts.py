@@ -43,7 +43,7 @@ def _alert(rule: Rule) -> dict[str, Any]:
 def expression(rule: Rule) -> str:
     """Wrong by the value of the last check, or by Prometheus' own; never while triggers are held back."""
     sign = ">" if rule.above is not None else "<"
-    value = rule.query if rule.source == "prometheus" else f'{VALUE}{{rule="{rule.name}"}}'
+    value = rule.query if rule.source == "prometheus" else f'{VALUE}{{trigger="{rule.name}"}}'
     wrong = f"({value}) {sign} {rule.limit:g}"
     if rule.missing == "wrong":
         wrong = f"(({wrong}) or absent({value}))"
@@ -53,11 +53,11 @@ def expression(rule: Rule) -> str:
 def exposition(found: Mapping[str, Any], now: float) -> str:
     """What ``trigger_check.check`` returned, in Prometheus' text format; a rule that can tell nothing has no value."""
     told = {
-        VALUE: ("Newest value of a rule.", [(f'{{rule="{one["name"]}"}}', one["value"]) for one in found["rules"]]),
+        VALUE: ("Newest value of a rule.", [(f'{{trigger="{one["name"]}"}}', one["value"]) for one in found["rules"]]),
         VERDICT: (
             "1 for the verdict that a rule has.",
             [
-                (f'{{rule="{one["name"]}",verdict="{verdict}"}}', int(one["verdict"] == verdict))
+                (f'{{trigger="{one["name"]}",verdict="{verdict}"}}', int(one["verdict"] == verdict))
                 for one in found["rules"]
                 for verdict in WORST
             ],

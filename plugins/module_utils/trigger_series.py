@@ -109,7 +109,7 @@ def failed(source: str, problem: str, host: str = "") -> Series:
 
 def as_data(found: Iterable[Series]) -> list[dict[str, Any]]:
     """For a module's result; ``parse`` reads it again."""
-    return [{name: value for name, value in dataclasses.asdict(one).items() if value} for one in found]
+    return [{name: value for name, value in vars(one).items() if value} for one in found]
 
 
 def parse(data: Iterable[Mapping[str, Any]]) -> list[Series]:
@@ -125,8 +125,9 @@ def parse(data: Iterable[Mapping[str, Any]]) -> list[Series]:
 
 def value_of(kind: str, seen: Sequence[Observation]) -> tuple[float, float]:
     """Least and most that the value may be, one where nothing is unsure. ``seen`` is newest first and not empty."""
-    seen = seen[:1] if kind == "last" else seen
-    total, bad, unsure, added = (sum(getattr(one, name) for one in seen) for name in ("total", "bad", "unsure", "sum"))
+    total = bad = unsure = added = 0.0
+    for one in seen[:1] if kind == "last" else seen:
+        total, bad, unsure, added = total + one.total, bad + one.bad, unsure + one.unsure, added + one.sum
     if kind == "mean":
         return added / total, added / total
     if kind == "rate":

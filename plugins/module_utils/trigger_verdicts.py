@@ -27,8 +27,8 @@ class Value:
     low: float
     high: float
     samples: float
-    #: Where what is wrong in it begins.
-    since: float
+    #: What it is from, newest first.
+    seen: Sequence[Observation] = dataclasses.field(default=(), repr=False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +48,7 @@ def judge(rule: Rule, seen: Sequence[Observation], before: Mapping[str, Any], no
     """
     fired = before.get("verdict") == FIRED
     limit = rule.clear if fired and rule.clear is not None else rule.limit
-    values, few = _values(rule, seen, now, limit)
+    values, few = _values(rule, seen, now)
     if not values:
         return _nothing(rule, few, before, now)
     words = [_word(rule, value, limit) for value in values]
@@ -56,17 +56,21 @@ def judge(rule: Rule, seen: Sequence[Observation], before: Mapping[str, Any], no
         good = words[0] == _GOOD
         return Verdict(OK if good else INCONCLUSIVE, why="" if good else "what was seen may be either", values=values)
     wrong = len(list(itertools.takewhile(lambda word: word == _WRONG, words)))
-    since = _since(values, wrong, before)
+    since = _since(rule, values, wrong, limit, before)
     if fired or now - since >= rule.for_s - EXACT_S:
         return Verdict(FIRED, since, values=values)
     return Verdict(PENDING, since, why=f"{round(now - since)} of {round(rule.for_s)} s", values=values)
 
 
-def _since(values: Sequence[Value], wrong: int, before: Mapping[str, Any]) -> float:
-    """When the newest ``wrong`` values began to be; what was known before counts if there was no break since."""
-    since = values[wrong - 1].since
+def _since(rule: Rule, values: Sequence[Value], wrong: int, limit: float, before: Mapping[str, Any]) -> float:
+    """When the newest ``wrong`` values began to be; what was known before counts if there was no break since.
+
+    The oldest of them may begin before what is wrong does.
+    """
+    oldest = values[wrong - 1]
+    since = next((one.start for one in reversed(oldest.seen) if _is_wrong(rule, one, limit)), oldest.end)
     known = float(before.get("since") or 0)
-    unbroken = wrong == len(values) and values[-1].start <= float(before.get("at") or 0)
+    unbroken = oldest.start <= float(before.get("at") or 0)
     return min(since, known) if known and unbroken else since
 
 
@@ -89,7 +93,7 @@ def _word(rule: Rule, value: Value, limit: float) -> str:
     return _WRONG if value.high < limit else _GOOD if value.low >= limit else _UNSURE
 
 
-def _values(rule: Rule, seen: Sequence[Observation], now: float, limit: float) -> tuple[list[Value], float]:
+def _values(rule: Rule, seen: Sequence[Observation], now: float) -> tuple[list[Value], float]:
     """Values from the newest back until something is missing, and how many samples there were too few for one."""
     groups: list[list[Observation]] = [[]]
     last = now
@@ -111,21 +115,16 @@ def _values(rule: Rule, seen: Sequence[Observation], now: float, limit: float) -
             return [], _samples(rest)
         groups[-1] += rest
     kind = MEASURES[rule.source, rule.measure].kind
-    return [_value(kind, rule, group, limit) for group in groups], 0
+    return [Value(group[-1].start, group[0].end, *value_of(kind, group), _samples(group), group) for group in groups], 0
 
 
 def _samples(group: Sequence[Observation]) -> float:
     return sum(one.total + one.unsure for one in group)
 
 
-def _value(kind: str, rule: Rule, group: Sequence[Observation], limit: float) -> Value:
-    low, high = value_of(kind, group)
-    since = group[0].start
-    for one in group:
-        least, most = value_of(kind, [one])
-        if (least > limit) if rule.above is not None else (most < limit):
-            since = one.start
-    return Value(group[-1].start, group[0].end, low, high, _samples(group), since)
+def _is_wrong(rule: Rule, one: Observation, limit: float) -> bool:
+    low, high = value_of(MEASURES[rule.source, rule.measure].kind, [one])
+    return low > limit if rule.above is not None else high < limit
 
 
 def described(value: Value) -> dict[str, Any]:

@@ -215,7 +215,9 @@ def test_files_of_one_log(tmp_path):
 def errors(paths, now=NOW, zone=UTC, patterns=None, window_s=600):
     window = trigger_laravel.Window(now, window_s, zone, patterns or {})
     series, problem = trigger_laravel.read([str(path) for path in paths], window, now - window_s)
-    return {one.name or one.measure: int(sum(row[3] for row in one.rows)) for one in series if one.measure == "errors"}, problem
+    return {
+        one.name or one.measure: int(sum(row[3] for row in one.rows)) for one in series if one.measure == "errors"
+    }, problem
 
 
 def test_records_of_many_lines_count_once(tmp_path, monkeypatch):

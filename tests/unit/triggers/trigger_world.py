@@ -10,6 +10,12 @@ import os
 import pathlib
 import random
 import re
+import types
+
+from ansible_collections.campaign.rollback.plugins.module_utils import trigger_check, trigger_sources
+from ansible_collections.campaign.rollback.plugins.module_utils.trigger_rules import parse
+from ansible_collections.campaign.rollback.plugins.module_utils.trigger_series import as_data, counted
+from ansible_collections.campaign.rollback.plugins.module_utils.trigger_series import parse as parse_series
 
 UTC = datetime.timezone.utc
 #: 2026-11-22 08:00:00 UTC.
@@ -21,7 +27,9 @@ def stamp(at, zone=UTC):
     return datetime.datetime.fromtimestamp(at, zone).strftime("%d/%b/%Y:%H:%M:%S %z")
 
 
-def access(at, path="/api/campaigns?page=2", status=200, seconds="0.100", upstream="0.090", form="timed", agent=AGENT, zone=UTC):
+def access(
+    at, path="/api/campaigns?page=2", status=200, seconds="0.100", upstream="0.090", form="timed", agent=AGENT, zone=UTC
+):
     """One line of an access log in one of the formats."""
     if form == "json":
         fields = {"time_iso8601": datetime.datetime.fromtimestamp(int(at), zone).isoformat(), "request_uri": path}
@@ -35,7 +43,9 @@ def access(at, path="/api/campaigns?page=2", status=200, seconds="0.100", upstre
 def laravel(at, level="ERROR", text="Something broke", zone=UTC, trace=3):
     """One record of Laravel's log with its stack trace."""
     local = datetime.datetime.fromtimestamp(at, zone).strftime("%Y-%m-%d %H:%M:%S")
-    head = f'[{local}] production.{level}: {text} {{"exception":"[object] (App\\\\Broken(code: 0): {text} at /srv/a.php:8)'
+    head = (
+        f'[{local}] production.{level}: {text} {{"exception":"[object] (App\\\\Broken(code: 0): {text} at /srv/a.php:8)'
+    )
     return "\n".join([head, "[stacktrace]", *(f"#{number} /srv/a.php" for number in range(trace)), '"} ', ""])
 
 
@@ -95,3 +105,47 @@ def summed(series):
                 found["timed"] += int(row[2])
                 found["ms"] += round(row[5] * 1000)
     return {name: number for name, number in found.items() if number}
+
+
+def answers(bad=(), vantages=("controller", "hub"), names=("home", "health"), silent=(), word="bad"):
+    """What probes say from each vantage; ``bad`` are pairs of probe and vantage, ``silent`` vantages cannot send."""
+    found = []
+    for name in names:
+        for vantage in vantages:
+            wrong = (name, vantage) in bad
+            numbers = (0, 0, 1) if vantage in silent else (1, int(wrong), 0)
+            place = [f"{name} from {vantage}: status 500"] if wrong else []
+            found.append(counted("probes", "answer", *numbers, name=name, host="web1", vantage=vantage, evidence=place))
+    return found
+
+
+class World:
+    """One web host whose logs are in ``place``, judged again and again with what was remembered."""
+
+    def __init__(self, place, monkeypatch, rules=(), sources=None):
+        self.place, self._patch = place, monkeypatch
+        self.rules = parse(list(rules))
+        self.memory = {}
+        logs = {
+            "access_log": {"path": str(place / "access.log"), "ignored_paths": ["^/api/health"]},
+            "laravel_log": {"paths": [str(place / "laravel.log")], "zone": "UTC"},
+        }
+        self.sources = logs if sources is None else sources
+
+    def look(self, now=NOW, more=(), hold=None, skew=0, groups=None, functions=None):
+        """Verdicts by name; the clock of the host is ahead of the judge's by ``skew``."""
+        self._patch.setattr(trigger_sources, "time", types.SimpleNamespace(time=lambda: now + skew))
+        series = trigger_sources.sample(self.sources, self.rules, "web1", None, {})
+        declared = trigger_check.Declared(groups or {}, functions or {}, 2)
+        found = trigger_check.check(
+            self.rules,
+            parse_series(as_data([*series, *more])),
+            self.memory,
+            now,
+            hold or trigger_check.Hold(),
+            declared,
+        )
+        # What is remembered goes through a file.
+        self.memory = json.loads(json.dumps(self.memory))
+        self.found = found
+        return {rule["name"]: rule for rule in found["rules"]}
