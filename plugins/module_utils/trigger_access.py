@@ -11,7 +11,7 @@ import datetime
 import functools
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from ansible_collections.campaign.rollback.plugins.module_utils import log_windows, trigger_windows
@@ -26,6 +26,12 @@ ODD = 100
 _LINE = re.compile(
     rb'^[^\[\n]*\[([^\]\n]+)\] "(?:[^ "\n]* )?([^ ?"\n]*)[^"\n]*" (\d{3}) [^ \n]*(?: "[^"\n]*" "([^"\n]*)")?'
     rb'(?: (?:rt=|request_time=)?"?(\d+\.\d+)"?(?= |$))?([^\n]*)$',
+    re.MULTILINE,
+)
+# The same for lines that are whole, in a third of the time: a torn one would take the next one along.
+_WHOLE = re.compile(
+    rb'\[([^\]]+)\] "(?:[^ "]* )?([^ ?"]*)[^"]*" (\d{3}) [^ ]*(?: "[^"]*" "([^"]*)")?'
+    rb'(?: (?:rt=|request_time=)?"?(\d+\.\d+)"?(?= |$))?([^\n]*)\n',
     re.MULTILINE,
 )
 _SECONDS = re.compile(rb' (?:rt=|request_time=)?"?(\d+\.\d+)"?(?: |$)')
@@ -74,7 +80,7 @@ class Window:
         bad: list[int] = []
         # Some hundred thousand times a second: local names, and one dictionary instead of each parser.
         steps, paths, clients, size = self._steps, self._paths, self._clients, self._size
-        rows, places = _json_rows(block.lines) if block.lines.startswith(b"{") else (_LINE.findall(block.lines), None)
+        rows, places = _rows(block.lines)
         for number, (when, path, status, agent, seconds, rest) in enumerate(rows):
             step = steps[when] if when in steps else _kept(steps, when, self._step(when))
             if step is None:
@@ -107,7 +113,7 @@ class Window:
                     bucket[_TIMED] += 1
                     bucket[_SUM] += float(seconds)
         if bad and len(self.places) < PLACES:
-            self._tell(block, bad, rows, places)
+            self._tell(block, bad, rows, places())
         self.unread = self.unread and newest is None
         return None if newest is None else self._now - newest * STEP_S
 
@@ -142,10 +148,8 @@ class Window:
             return None
         return _BAD if upstream else _UNSURE
 
-    def _tell(self, block: trigger_windows.Block, bad: list[int], rows: Rows, places: list[int] | None) -> None:
+    def _tell(self, block: trigger_windows.Block, bad: list[int], rows: Rows, places: list[int]) -> None:
         """Where the newest bad lines are; of their text only what cannot be personal."""
-        if places is None:
-            places = [match.start() for match in _LINE.finditer(block.lines)]
         for number in reversed(bad):
             path = _PERSONAL.sub(b"/*", rows[number][1]).decode("ascii", "replace")
             place = f"{block.file} byte {block.offset + places[number]}"
@@ -221,7 +225,17 @@ def _day(text: bytes) -> float:
     return calendar.timegm(datetime.date(int(year), _MONTHS[month], int(day)).timetuple())
 
 
-def _json_rows(lines: bytes) -> tuple[Rows, list[int]]:
+def _rows(lines: bytes) -> tuple[Rows, Callable[[], list[int]]]:
+    """What the lines say, and where each of those that say something begins."""
+    if lines.startswith(b"{"):
+        return _json_rows(lines)
+    rows = _WHOLE.findall(lines)
+    if len(rows) != lines.count(b"\n"):
+        rows = _LINE.findall(lines)
+    return rows, lambda: [match.start() for match in _LINE.finditer(lines)]
+
+
+def _json_rows(lines: bytes) -> tuple[Rows, Callable[[], list[int]]]:
     """What ``_LINE`` finds, of lines that are JSON, and where each begins."""
     rows, places, place = [], [], 0
     for line in lines.split(b"\n"):
@@ -234,4 +248,4 @@ def _json_rows(lines: bytes) -> tuple[Rows, list[int]]:
             rows.append((repr(entry.at).encode(), path, status, agent[1] if agent else b"", seconds, upstream))
             places.append(place)
         place += len(line) + 1
-    return rows, places
+    return rows, lambda: places
