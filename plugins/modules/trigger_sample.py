@@ -25,7 +25,8 @@ options:
       - C(memory) has C(groups), control groups below C(/sys/fs/cgroup) that are judged by their own limit.
       - C(services) has systemd C(units), and C(pm2) with C(user), C(home) and C(name).
       - C(database) has C(schema), C(assertions) and C(orphans) as in M(campaign.rollback.database_integrity), C(log_s)
-        (how far back the error log counts), C(log_unit), C(seconds), C(statement_s), C(defaults_file) and
+        (how far back the error log counts, never to before a run changed something here, as the journals in
+        C(state_dir) say), C(log_unit), C(seconds), C(statement_s), C(defaults_file) and
         C(login_unix_socket).
       - C(prometheus) has C(url) and C(timeout_s).
     type: dict

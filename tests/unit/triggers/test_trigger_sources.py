@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import os
 import pathlib
 import socket
 import threading
@@ -339,3 +340,23 @@ def test_modules(run_module, tmp_path, state_dir, monkeypatch):
     assert 'rollback_trigger_value{trigger="memory"} 0.97' in found["metrics"]
     assert (pathlib.Path(state_dir) / "triggers.json").exists()
     run_module("trigger_check", {**asked, "rules": [{"name": "x"}]}, fails=True)
+
+
+def test_the_error_log_counts_since_a_run_acted_on_the_host(state_dir, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        trigger_database, "sample", lambda _connect, _host, _schema, request: asked.append(request) or []
+    )
+    monkeypatch.setattr(trigger_sources, "time", types.SimpleNamespace(time=lambda: NOW))
+
+    def since():
+        trigger_sources.sample({"database": {"state_dir": state_dir, "log_s": 3600}}, parse([]), "data1", None, {})
+        return asked[-1].since
+
+    assert since() == NOW - 3600
+    for run, at in (("20261122T070000Z", NOW - 900), ("20261122T060000Z", NOW - 5000)):
+        journal = pathlib.Path(state_dir) / "runs" / run / "journal.jsonl"
+        journal.parent.mkdir(parents=True)
+        journal.touch()
+        os.utime(journal, (at, at))
+    assert since() == NOW - 900
