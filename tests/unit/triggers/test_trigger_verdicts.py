@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
 from ansible_collections.campaign.rollback.plugins.module_utils.trigger_check import Hold
+from ansible_collections.campaign.rollback.plugins.module_utils.trigger_probes import AGENT
 from ansible_collections.campaign.rollback.plugins.module_utils.trigger_rules import LEVELS, SHIPPED, parse
 from ansible_collections.campaign.rollback.plugins.module_utils.trigger_series import (
     MEASURES,
@@ -16,7 +17,7 @@ from ansible_collections.campaign.rollback.plugins.module_utils.trigger_series i
 from ansible_collections.campaign.rollback.plugins.module_utils.trigger_verdicts import judge
 from hypothesis import given
 from hypothesis import strategies as st
-from trigger_world import NOW, World, answers
+from trigger_world import NOW, World, answers, traffic, write
 
 
 def rule(**given):
@@ -219,6 +220,38 @@ def test_old_looks_do_not_fire_again_after_a_rollback(tmp_path, monkeypatch):
         # A value spans a minute, so that the good look has to be behind it.
         assert found["since"] == (NOW + 450 if moment >= 510 else 0)
     assert found["verdict"] == "fired"
+
+
+def test_what_goes_on_through_a_rollback_begins_anew(tmp_path, monkeypatch):
+    world = World(tmp_path, monkeypatch, sources={})
+    settled = NOW + 400
+    for moment in range(0, 1200, 30):
+        hold = Hold(settled if moment > 400 else 0)
+        found = world.look(NOW + moment, [looked("memory", "used_share", 0.95, host="web1")], hold)["memory"]
+        begun = 420 if moment > 400 else 0
+        assert (found["since"], found["verdict"] == "fired") == (NOW + begun, moment - begun >= 300), moment
+
+
+def test_lines_from_before_a_rollback_do_not_fire_after_it(tmp_path, monkeypatch):
+    write(tmp_path / "access.log", traffic(NOW - 1500, NOW - 120, share=0.3) + traffic(NOW - 120, NOW))
+    write(tmp_path / "laravel.log", [])
+    world = World(tmp_path, monkeypatch, [{"name": "error_rate", "for_s": 60, "over_s": 600}])
+    assert world.look()["error_rate"]["verdict"] == "fired"
+    world.memory = {}
+    found = world.look(hold=Hold(NOW - 120))["error_rate"]
+    assert (found["verdict"], found["values"][0]["from"]) == ("ok", NOW - 120)
+
+
+def test_a_function_whose_tests_are_all_held_back_is_not_judged(tmp_path, monkeypatch):
+    held = counted("probes", "answer", 0, 0, name="list", host="web1", vantage="hub", note="told to come again")
+    found = World(tmp_path, monkeypatch, sources={}).look(more=[held], functions={"campaigns": ["list"]})
+    assert (found["functions_broken"]["verdict"], found["functions_broken"]["value"]) == ("no_data", None)
+    assert (found["availability"]["verdict"], found["availability"]["why"]) == ("no_data", "told to come again")
+
+
+def test_own_probes_are_no_traffic(tmp_path, monkeypatch):
+    write(tmp_path / "access.log", traffic(NOW - 700, NOW, share=1, agent=AGENT))
+    assert World(tmp_path, monkeypatch).look()["error_rate"]["verdict"] == "no_data"
 
 
 def restarts(name, number, host="web1"):

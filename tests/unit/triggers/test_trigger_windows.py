@@ -63,6 +63,28 @@ def test_window_is_what_a_full_scan_finds(lines, block, cuts, packed, torn):
         assert summed(only) == naive(files, NOW, 600, "^/api/health|^/(?!api/)")
 
 
+def test_lines_that_were_written_late_are_found(tmp_path, monkeypatch):
+    monkeypatch.setattr(trigger_windows, "BLOCK", 300)
+    path = tmp_path / "access.log"
+    late = [(NOW - 590, access(NOW - 590, status=500))] + [(NOW - 585, access(NOW - 585 - 40)) for _line in range(9)]
+    write(path, [*late, (NOW - 5, access(NOW - 5))])
+    series, _problem = trigger_access.read(str(path), trigger_access.Window(NOW, 600), NOW - 600)
+    assert summed(series) == naive([path], NOW, 600)
+
+
+@pytest.mark.parametrize("part", [0.3, 0.5, 0.62, 0.7, 0.8, 0.9, 0.97])
+def test_a_torn_line_takes_no_other_along(tmp_path, part):
+    path, whole = tmp_path / "access.log", access(NOW - 9)
+    torn = whole[: int(len(whole) * part)] + "\n"
+    write(path, [(NOW - 9, whole), (NOW - 9, torn), (NOW - 5, access(NOW - 5, status=500)), (NOW - 1, access(NOW - 1))])
+    series, _problem = trigger_access.read(str(path), trigger_access.Window(NOW, 600), NOW - 600)
+    found = summed(series)
+    assert found["errors"] == 1
+    # The torn one counts as far as it tells its status.
+    assert found["requests"] == 3 + (part > 0.5)
+    assert series[0].evidence[0].endswith(f"byte {len(whole) + len(torn)}")
+
+
 @given(st.binary(max_size=3000), st.integers(1, 200), st.integers(5, 500))
 def test_both_directions_give_whole_lines_with_their_places(data, block, most):
     with pytest.MonkeyPatch.context() as patched:
