@@ -22,6 +22,8 @@ from ansible_collections.campaign.rollback.plugins.module_utils.log_windows impo
 #: Bytes that are read at a time, and how much of one line is looked at.
 BLOCK = 256 * 1024
 MOST_LINE = 64 * 1024
+#: Bytes that the kernel is asked to fetch meanwhile.
+AHEAD = 8 * BLOCK
 
 _OPEN: dict[str, Callable[[str], object]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 _TORN = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)
@@ -126,6 +128,8 @@ def _read_file(name: str, written: float, since: float, take: Take) -> bool:
         return False
     with open(name, "rb") as stream:
         for offset, lines in backwards(stream):
+            # The kernel reads ahead only forwards by itself.
+            os.posix_fadvise(stream.fileno(), max(0, offset - AHEAD), AHEAD, os.POSIX_FADV_WILLNEED)
             newest = take(Block(name, offset, lines, written))
             if newest is not None and newest < since - DISORDER_S:
                 return True

@@ -7,7 +7,12 @@ import subprocess
 
 import pytest
 import yaml
-from ansible_collections.campaign.rollback.plugins.filter.triggers import trigger_alerts, trigger_lines
+from ansible_collections.campaign.rollback.plugins.filter.triggers import (
+    trigger_alerts,
+    trigger_lines,
+    trigger_series,
+    trigger_silent,
+)
 from ansible_collections.campaign.rollback.plugins.module_utils.trigger_alerts import CHECKED, HELD, VALUE, exposition
 from ansible_collections.campaign.rollback.plugins.module_utils.trigger_check import Hold, check
 from ansible_collections.campaign.rollback.plugins.module_utils.trigger_rules import parse
@@ -127,3 +132,19 @@ def test_promtool_accepts_and_proves_them(tmp_path):
     file = tmp_path / "test.yml"
     file.write_text(yaml.safe_dump({"rule_files": [str(rules)], "evaluation_interval": "1m", "tests": tests}))
     assert "SUCCESS" in promtool("test", "rules", str(file))
+
+
+def test_what_all_hosts_measured_and_who_was_silent():
+    measured = {"triggers_measured": {"series": [{"source": "memory"}]}}
+    hostvars = {
+        "web1": {**measured, "run_host_components": ["gate"]},
+        "web2": {"triggers_measured": {"unreachable": True}, "run_host_components": ["gate", "application"]},
+        "data1": {"run_host_components": ["database"]},
+        "localhost": measured,
+    }
+    assert len(trigger_series(hostvars, hostvars)) == 2
+    sources_of = {"access_log": "gate", "database": "database", "memory": ""}
+    assert trigger_silent(["web1", "web2", "data1"], hostvars, sources_of) == {
+        "web2": ["access_log", "memory"],
+        "data1": ["database", "memory"],
+    }
