@@ -40,7 +40,7 @@ _TIME = re.compile(rb"(\d\d/\w{3}/\d{4}):([01]\d|2[0-3]):([0-5]\d):([0-5]\d|60) 
 _AGENT = re.compile(rb'"(?:http_)?user_agent": ?"([^"]*)"')
 #: Parts of a path that may name a person or open a door.
 _PERSONAL = re.compile(rb"/[^/]*[\d%@][^/]*|/[^/]{25,}")
-_MONTHS = {name.encode(): number for number, name in enumerate(calendar.month_abbr) if name}
+_MONTHS = {name: number for number, name in enumerate(b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)}
 #: Time, path, status, client, seconds, and the rest of a line.
 Rows = list[tuple[bytes, bytes, bytes, bytes, bytes, bytes]]
 Value = TypeVar("Value")

@@ -190,6 +190,16 @@ def test_a_format_that_is_not_known_is_no_silence(tmp_path, lines):
     assert "known format" in problem
 
 
+def test_a_log_without_times_is_not_read_to_its_beginning(tmp_path, monkeypatch):
+    monkeypatch.setattr(trigger_windows, "BLOCK", 1000)
+    monkeypatch.setattr(trigger_windows, "MOST_UNDATED", 5000)
+    taken = []
+    (tmp_path / "a.log").write_bytes(b"what is this\n" * 10000)
+    with pytest.raises(RollbackError, match="nowhere"):
+        trigger_windows.read(str(tmp_path / "a.log"), NOW, lambda block: taken.append(block))
+    assert sum(len(block.lines) for block in taken) < 7000
+
+
 def test_a_missing_and_an_unreadable_log_are_told(tmp_path):
     window = trigger_access.Window(NOW, 600)
     with pytest.raises(RollbackError, match="no log"):
