@@ -30,7 +30,7 @@ STATUSES = [200] * 90 + [302, 304, 404, 422, 499, 500, 500, 502, 503]
 READER = """
 import json, sys, time
 from ansible_collections.campaign.rollback.plugins.module_utils import trigger_access, trigger_laravel
-began = time.perf_counter()
+began, used = time.perf_counter(), time.process_time()
 path, kind, now, window_s = sys.argv[1], sys.argv[2], float(sys.argv[3]), float(sys.argv[4])
 if kind == "access":
     window = trigger_access.Window(now, window_s)
@@ -42,10 +42,10 @@ else:
     window = trigger_laravel.Window(now, window_s, datetime.timezone.utc, {"campaigns": "campaign"})
     series, problem = trigger_laravel.read([path], window, now - window_s)
     found = [sum(row[3] for row in one.rows) for one in series if one.measure == "errors"]
-took = time.perf_counter() - began
+took, cpu = time.perf_counter() - began, time.process_time() - used
 # The peak of the same program: ru_maxrss of a forked one begins with what its parent had.
 peak = next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM"))
-print(json.dumps({"found": found, "problem": problem, "mb": int(peak) / 1024, "s": took}))
+print(json.dumps({"found": found, "problem": problem, "mb": int(peak) / 1024, "s": took, "cpu_s": cpu}))
 """
 
 AWK_ACCESS = (
@@ -150,6 +150,7 @@ def measure(path: pathlib.Path, kind: str, programs: dict[str, list[str]], figur
             figures.take(f"{kind}: window of 10 minutes, {state}", own, goal=goal)
             figures.take(f"{kind}: the same with the start of Python, {state}", process, goal=goal)
             if state == "cold":
+                figures.take(f"{kind}: processor time of it", said["cpu_s"])
                 figures.take(f"{kind}: memory", said["mb"], unit="MB", goal=64)
             for name, argv in programs.items():
                 if state == "cold":
