@@ -85,6 +85,11 @@ bench-database: export PYTHONPATH := collections:tests
 bench-database: setup ## Measure the database engine against its goals, on a private server; half an hour (BENCH="--gb 0.2" is short)
 	python tests/bench/database.py $(BENCH)
 
+.PHONY: bench-triggers
+bench-triggers: export PYTHONPATH := collections:tests
+bench-triggers: setup ## Measure what triggers read of large logs, beside grep and awk (BENCH="--access-gb 0.2 --laravel-gb 0.1" is short)
+	python tests/bench/triggers.py $(BENCH)
+
 .PHONY: test
 test: lint unit ## Everything that CI runs: the above, and a sample of faults that changes with the day
 	$(MAKE) --jobs=2 --output-sync=line molecule servers-and-faults

@@ -1,0 +1,51 @@
+"""check-triggers.yml as an operator runs it, on hosts that are all this one."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import subprocess
+import time
+
+import pytest
+import yaml
+from trigger_world import traffic, write
+
+ROOT = pathlib.Path(__file__).parents[3]
+COMPONENTS = ("application", "frontend", "database", "env_restore", "services", "whatsapp_session", "gate")
+
+
+def inventory(place):
+    host = {
+        "triggers_access_log": str(place / "access.log"),
+        "database_schema": "",
+        "run_state_dir": str(place / "state"),
+    }
+    said = {
+        "ansible_connection": "local",
+        "ansible_python_interpreter": "{{ ansible_playbook_python }}",
+        "ansible_become": False,
+        "rollback_environment": "try",
+        "rollback_state_host": "web1",
+        "rollback_component_groups": {name: ["web"] for name in COMPONENTS},
+        # What this machine is like is not the question.
+        "triggers_rules": [{"name": name, "enabled": False} for name in ("memory", "database_unreachable")],
+    }
+    return {"all": {"vars": said, "children": {"web": {"hosts": {"web1": host}}}}}
+
+
+@pytest.mark.parametrize(("share", "status", "verdict"), [(0.01, 0, "ok"), (0.4, 2, "fired")])
+def test_exit_status_and_last_words(tmp_path, share, status, verdict):
+    now = time.time()
+    write(tmp_path / "access.log", traffic(now - 1000, now, share=share))
+    (tmp_path / "hosts.yml").write_text(yaml.safe_dump(inventory(tmp_path)))
+    argv = ["ansible-playbook", "-i", str(tmp_path / "hosts.yml"), "playbooks/check-triggers.yml"]
+    settings = {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
+    done = subprocess.run(argv, cwd=ROOT, env={**os.environ, **settings}, capture_output=True, text=True, check=False)
+    assert done.returncode == status, done.stdout + done.stderr
+    said = " ".join((done.stdout + done.stderr).split())
+    assert f'"error_rate A1.1 {verdict} ' in said
+    assert ("ansible-playbook playbooks/rollback-partial.yml" in said) == (status == 2)
+    known = json.loads((tmp_path / "state" / "triggers.json").read_text())
+    assert known["verdicts"]["error_rate"][""]["verdict"] == verdict
