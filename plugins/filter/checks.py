@@ -197,8 +197,8 @@ def run_check_totals(rows):
 def soak_counted(before, rows, missing, now, limit):
     """How a soak stands after one more round: ``{began, at, seconds, rounds, failing, regress, over, told}``.
 
-    ``before`` is how it stood, empty at the beginning; ``rows`` are the checks of this round, ``missing`` the hosts that
-    do not answer any more. A check that failed in ``limit`` rounds one after the other is a regress and ends the soak.
+    ``before`` is how it stood, empty at the beginning; ``rows`` are the checks of this round, ``missing`` the hosts
+    that do not answer any more. A check that failed in ``limit`` rounds one after the other is a regress and ends it.
     """
     failing = {}
     for row in rows:

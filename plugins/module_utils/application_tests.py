@@ -37,7 +37,7 @@ class ApplicationTest:
         return ["runuser", "-u", self.user, "--", *limited]
 
     def verdict(self, status: int, seconds: float, log: str) -> dict[str, Any]:
-        """``{name, passed, detail, seconds, look}``. What it printed may hold anything, so the detail says where that is."""
+        """``{name, passed, detail, seconds, look}``. What it printed may hold anything; its place is told."""
         if not status:
             detail = ""
         elif status in _TIMED_OUT:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.campaign.rollback.plugins.module_utils import http_checks
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
 from ansible_collections.campaign.rollback.plugins.module_utils.verdicts import FAILED, NOT_CHECKED, PASSED, statement
 
@@ -60,15 +59,6 @@ def route(path: str) -> str:
     return "/".join("{id}" if _VARYING.match(part) else part for part in path.split("/"))
 
 
-def of_requests(requests: Iterable[tuple[str, float]]) -> dict[str, dict[str, float]]:
-    """``{route: {p50, p95, samples}}`` of pairs of path and seconds, the routes with the most requests."""
-    times: dict[str, list[float]] = {}
-    for path, seconds in requests:
-        times.setdefault(route(path), []).append(seconds)
-    busiest = sorted(times, key=lambda name: (-len(times[name]), name))[:MOST_ROUTES]
-    return {name: http_checks.summary(times[name]) for name in sorted(busiest)}
-
-
 def compare_times(now: Measured, then: Measured, tolerance: Tolerance, what: str, look: str) -> list[dict[str, Any]]:
     """One statement for each name that was measured ``then``; ``what`` it is, such as ``time of route``."""
     return [_compared(f"{what} {name}", now.get(name) or {}, then[name], tolerance, look) for name in sorted(then)]
@@ -82,14 +72,15 @@ def _compared(
         told = f"too few samples to compare: {int(now.get('samples', 0))} now, {int(then.get('samples', 0))} then"
         return statement(name, NOT_CHECKED, f"{told}, {tolerance.samples} needed", look=look)
     judged = ["p50"] + (["p95"] if few >= TAIL * tolerance.samples else [])
-    slow, told = [], []
+    slow: list[str] = []
+    measured: list[str] = []
     for part in judged:
         limit = max(then[part] * tolerance.factor, then[part] + tolerance.floor_s)
-        told.append(f"{part} {now[part]:.3f} s, was {then[part]:.3f} s")
+        measured.append(f"{part} {now[part]:.3f} s, was {then[part]:.3f} s")
         if now[part] > limit:
-            slow.append(f"{told[-1]}, at most {limit:.3f} s allowed")
+            slow.append(f"{measured[-1]}, at most {limit:.3f} s allowed")
     evidence = f"{int(now['samples'])} samples now, {int(then['samples'])} then"
-    return statement(name, FAILED if slow else PASSED, "; ".join(slow or told), evidence, look)
+    return statement(name, FAILED if slow else PASSED, "; ".join(slow or measured), evidence, look)
 
 
 def compare_resources(

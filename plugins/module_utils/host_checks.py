@@ -1,23 +1,20 @@
-"""Checks of one host as data: processes, room, logs since a moment. What they read is handed in or read once each."""
+"""Checks of one host: its processes, its room, and all of them at the same time."""
 
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from ansible_collections.campaign.rollback.plugins.module_utils import impact_host, log_windows
+from ansible_collections.campaign.rollback.plugins.module_utils import impact_host
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
-from ansible_collections.campaign.rollback.plugins.module_utils.verdicts import FAILED, NOT_CHECKED, PASSED, statement
+from ansible_collections.campaign.rollback.plugins.module_utils.verdicts import FAILED, PASSED, statement
 
-_ERRORS = ("ERROR", "CRITICAL", "ALERT", "EMERGENCY")
-_CLASS = re.compile(r'"exception":"\[object\] \(([\w\\]+)\(code')
-#: Findings of one kind that are told as evidence.
-MOST_TOLD = 5
+#: Makes the checks of one part.
+Part = Callable[[], "list[dict[str, Any]]"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,49 +23,26 @@ class Limits:
 
     memory_share: float = 0.9
     disk_share: float = 0.95
-    load: float = 8.0
+    load: float = 10.0
     new_5xx: int = 0
     new_errors: int = 0
 
     @classmethod
     def parse(cls, declared: Mapping[str, Any]) -> Limits:
         """From inventory data, with the defaults for what is not named."""
-        kinds = {field.name: type(field.default) for field in dataclasses.fields(cls)}
-        unknown = sorted(set(declared) - set(kinds))
+        usual = dataclasses.asdict(cls())
+        unknown = sorted(set(declared) - set(usual))
         try:
-            values = {name: kinds[name](declared[name]) for name in declared if name in kinds}
+            values = {name: type(usual[name])(declared[name]) for name in declared if name in usual}
         except (TypeError, ValueError):
             unknown, values = [*unknown, "a value that is no number"], {}
         if unknown:
             raise RollbackError(
-                "Limits of a host are numbers for " + ", ".join(kinds),
+                "Limits of a host are numbers for " + ", ".join(usual),
                 found=", ".join(unknown),
                 where="validation_limits",
             )
         return cls(**values)
-
-
-@dataclasses.dataclass(frozen=True)
-class Logs:
-    """The logs of a host and what does not count in them, as regular expressions; times are Unix time.
-
-    ``access`` is nginx's log, empty where there is none, ``laravel`` are paths of the application's. Requests of the
-    paths ``ignored`` do not count, nor a 503 of the paths ``held`` back, nor errors whose text ``expected`` matches.
-    """
-
-    since: float
-    access: str = ""
-    laravel: Sequence[str] = ()
-    zone: str = "UTC"
-    ignored: Sequence[str] = ()
-    held: str = ""
-    expected: Sequence[str] = ()
-    most_bytes: int = 64 * 1024 * 1024
-
-
-def clock(moment: float) -> str:
-    """Unix time as an operator reads it."""
-    return datetime.datetime.fromtimestamp(moment, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def processes(found: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -103,69 +77,6 @@ def _below(name: str, found: float, limit: float, look: str, share: bool = True)
     return statement(name, FAILED if found > limit else PASSED, told, look=look)
 
 
-def requests_since(logs: Logs, since: float) -> tuple[list[log_windows.Request], bool]:
-    """Requests of users since a moment, and whether none was left unread."""
-    if not os.path.exists(logs.access):
-        raise RollbackError("There is no access log", found="nothing", where=logs.access)
-    found, whole = log_windows.recent([logs.access, logs.access + ".1"], since, logs.most_bytes, log_windows.access)
-    patterns = [re.compile(pattern) for pattern in logs.ignored]
-    return [one for one in found if not any(pattern.search(one.path) for pattern in patterns)], whole
-
-
-def answers(logs: Logs, requests: Sequence[log_windows.Request], whole: bool, limits: Limits) -> dict[str, Any]:
-    """That no request since the moment was answered with a status 5xx."""
-    held = re.compile(logs.held) if logs.held else None
-    wrong = [
-        one
-        for one in requests
-        # A gate answers 503 by itself, without the application.
-        if one.status >= 500 and not (one.status == 503 and (one.upstream is False or (held and held.search(one.path))))
-    ]
-    told = f"{len(wrong)} of {len(requests)} requests since {clock(logs.since)} were answered with 5xx"
-    evidence = ", ".join(f"{one.status} {one.path} at {clock(one.at)}" for one in sorted(wrong, key=_at)[:MOST_TOLD])
-    look = f"""awk '$9 ~ /^5/' {logs.access} | tail -n 20"""
-    return _counted("no new 5xx", len(wrong), limits.new_5xx, bool(requests), whole, told, evidence, look)
-
-
-def errors(logs: Logs, now: float, limits: Limits) -> dict[str, Any]:
-    """That the application has logged no error since the moment; texts of a log are not told, classes are."""
-    zone = log_windows.zone_of(logs.zone)
-    read, found, whole, present = log_windows.record(zone), [], True, False
-    for path in logs.laravel:
-        for files in log_windows.laravel_files(path, logs.since, now, zone):
-            present = present or any(os.path.exists(name) for name in files)
-            entries, all_read = log_windows.recent(files, logs.since, logs.most_bytes, read)
-            found, whole = found + entries, whole and all_read
-    expected = [re.compile(pattern) for pattern in logs.expected]
-    wrong = [one for one in found if one.level in _ERRORS and not any(pattern.search(one.text) for pattern in expected)]
-    told = f"{len(wrong)} errors logged since {clock(logs.since)}"
-    evidence = ", ".join(f"{_thrown(one)} at {clock(one.at)}" for one in sorted(wrong, key=_at)[:MOST_TOLD])
-    look = f"grep -hE '[.](ERROR|CRITICAL|ALERT|EMERGENCY):' {' '.join(logs.laravel)} | tail -n 20"
-    return _counted("no new errors in the log", len(wrong), limits.new_errors, present, whole, told, evidence, look)
-
-
-def _at(entry: Any) -> float:
-    return float(entry.at)
-
-
-def _thrown(entry: log_windows.Record) -> str:
-    found = _CLASS.search(entry.text)
-    return found[1].rpartition("\\")[2] if found else entry.level
-
-
-def _counted(
-    name: str, count: int, limit: int, present: bool, whole: bool, told: str, evidence: str, look: str
-) -> dict[str, Any]:
-    """A statement about what was counted in a log: of nothing, or of a part that has none, nobody can tell."""
-    if count > limit:
-        return statement(name, FAILED, f"{told}, limit {limit}", evidence, look)
-    if not present:
-        return statement(name, NOT_CHECKED, "nothing is logged since then", look=look)
-    if not whole:
-        return statement(name, NOT_CHECKED, f"{told}, but older lines were not read", look=look)
-    return statement(name, PASSED, told, evidence, look)
-
-
 def make_all(
     parts: Mapping[str, Callable[[], list[dict[str, Any]]]], at_once: Callable[..., Any]
 ) -> list[dict[str, Any]]:
@@ -174,7 +85,7 @@ def make_all(
     ``at_once`` maps a function over the parts, as an executor's ``map`` does.
     """
 
-    def make(item: tuple[str, Callable[[], list[dict[str, Any]]]]) -> list[dict[str, Any]]:
+    def make(item: tuple[str, Part]) -> list[dict[str, Any]]:
         name, part = item
         try:
             return part()

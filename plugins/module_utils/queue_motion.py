@@ -77,11 +77,11 @@ def check(
     wrong = [f"the oldest job of {key} was not taken within {clock() - began:.0f} s" for key in still] + late
     lengths = ", ".join(f"{key} {length}" for key, (length, _oldest) in after.items())
     commands = "systemctl --failed; journalctl -u '*worker*' -n 50; redis-cli -n {} LLEN {}"
+    taken = "jobs are taken" if any(length for length, _oldest in waiting.values()) else "it is empty"
     return statement(
         "queue moves",
         FAILED if wrong else PASSED,
-        "; ".join(wrong)
-        or ("jobs are taken" if any(length for length, _oldest in waiting.values()) else "it is empty"),
+        "; ".join(wrong) or taken,
         f"jobs: {lengths}",
         commands.format(database, counted[0] if counted else ""),
     )

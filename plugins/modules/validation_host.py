@@ -19,8 +19,8 @@ options:
     default: []
   limits:
     description:
-      - Largest C(memory_share) and C(disk_share) of 1, C(load) per processor over five minutes, and number of answers of
-        status 5xx (C(new_5xx)) and of logged errors (C(new_errors)).
+      - Largest C(memory_share) and C(disk_share) of 1, C(load) per processor over five minutes, and number of answers
+        of status 5xx (C(new_5xx)) and of logged errors (C(new_errors)).
     type: dict
     default: {}
   disks:
@@ -107,8 +107,8 @@ options:
     default: {}
   tolerance:
     description:
-      - How much more than the baseline is allowed, as a C(factor), and at least C(floor_s) seconds. Fewer C(samples) are
-        not compared, and p95 only from five times as many on.
+      - How much more than the baseline is allowed, as a C(factor), and at least C(floor_s) seconds. Fewer C(samples)
+        are not compared, and p95 only from five times as many on.
     type: dict
     default: {}
   statement_s:
@@ -170,7 +170,13 @@ import concurrent.futures
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.campaign.rollback.plugins.module_utils import baselines, host_checks, http_checks, queue_motion
+from ansible_collections.campaign.rollback.plugins.module_utils import (
+    baselines,
+    host_checks,
+    host_logs,
+    http_checks,
+    queue_motion,
+)
 from ansible_collections.campaign.rollback.plugins.module_utils.database import (
     DEFAULT_SOCKET,
     Database,
@@ -230,12 +236,15 @@ class Host:
     """One host: its declared checks, and what they measured on the way."""
 
     def __init__(self, given, run):
+        """``given`` are the options; ``run`` runs a command."""
         self.given = given
         self.run = run
         self.limits = host_checks.Limits.parse(given["limits"])
         self.tolerance = baselines.Tolerance.parse(given["tolerance"])
-        self.logs = host_checks.Logs(
+        measured = given["measure_since"]
+        self.logs = host_logs.Logs(
             given["since"],
+            given["since"] if measured is None else measured,
             given["access_log"],
             given["logs"],
             given["log_zone"],
@@ -257,7 +266,7 @@ class Host:
         if given["access_log"]:
             found["access log"] = self.requests
         if given["logs"]:
-            found["application log"] = lambda: [host_checks.errors(self.logs, time.time(), self.limits)]
+            found["application log"] = lambda: [host_logs.errors(self.logs, self.limits.new_errors)]
         if given["queue"]:
             queue = given["queue"]
             found["queue"] = lambda: [queue_motion.check(self.run, queue["database"], queue["keys"], queue["wait_s"])]
@@ -267,14 +276,10 @@ class Host:
 
     def requests(self):
         """The access log: answers, and times of routes."""
-        measured_since = self.given["measure_since"]
-        since = self.logs.since if measured_since is None else min(self.logs.since, measured_since)
-        requests, whole = host_checks.requests_since(self.logs, since)
-        served = [one for one in requests if one.seconds is not None and one.upstream is not False and one.status < 500]
-        self.measured["routes"] = baselines.of_requests((one.path, one.seconds) for one in served)
+        found = host_logs.requests(self.logs)
+        self.measured["routes"] = found.routes()
         look = f"tail -n 100 {self.logs.access}"
-        recent = [one for one in requests if one.at >= self.logs.since]
-        return [host_checks.answers(self.logs, recent, whole, self.limits), *self.times("routes", "time of", look)]
+        return [found.check(self.limits.new_5xx), *self.times("routes", "time of", look)]
 
     def queries(self):
         """The database: times of declared queries, one after the other, so that none waits for another."""
