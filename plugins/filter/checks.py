@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from ansible_collections.campaign.rollback.plugins.module_utils import baselines, host_checks, http_checks
+from ansible_collections.campaign.rollback.plugins.module_utils import (
+    baselines,
+    browser_checks,
+    host_checks,
+    http_checks,
+)
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
 from ansible_collections.campaign.rollback.plugins.module_utils.verdicts import FAILED
 
@@ -48,6 +53,16 @@ def host_check_problem(hosts):
         for facts in hosts:
             host_checks.Limits.parse(facts.get("validation_limits") or {})
             baselines.Tolerance.parse(facts.get("validation_tolerance") or {})
+    except RollbackError as error:
+        return str(error)
+    return ""
+
+
+def browser_check_problem(checks, login, secrets):
+    """Why checks in a browser, or the steps of the log-in, cannot be understood; empty if all can."""
+    try:
+        browser_checks.parse(checks, secrets, "")
+        browser_checks.parse_steps(login, secrets, "", "validation_browser_login")
     except RollbackError as error:
         return str(error)
     return ""
@@ -228,6 +243,7 @@ class FilterModule:
     def filters(self):
         """Name to function."""
         return {
+            "browser_check_problem": browser_check_problem,
             "check_problem": check_problem,
             "host_check_problem": host_check_problem,
             "run_check_lines": run_check_lines,
