@@ -19,7 +19,8 @@ BROWSER = pytest.mark.skipif(
     reason="needs Playwright and a Chromium",
 )
 FORM = """<form method=post><input name=name>
-<select name=group><option>Choose<option>Pilot</select><button>Send</button></form><p id=preview hidden>to 7 contacts</p>
+<select name=group><option>Choose<option>Pilot</select><button>Send</button></form>
+<p id=preview hidden>to 7 contacts</p>
 <script>document.forms[0].addEventListener('input', () => document.getElementById('preview').hidden = false)</script>
 """
 PAGES = {
