@@ -18,12 +18,8 @@ def deployment_checks(hosts, hostvars, asked):
     point = state.get("manifest") or {}
     for host in hosts:
         answer = hostvars[host].get("deployment_found") or {}
-        said = {}
-        if "environment" in answer:
-            said = {
-                **answer,
-                "problems": (hostvars[host].get("run_preflight") or {}).get("problems", ["not looked at"]),
-            }
+        problems = (hostvars[host].get("run_preflight") or {}).get("problems", ["not looked at"])
+        said = {**answer, "problems": problems}
         rows += [(host, check) for check in deployments.of_host(host, said, point)]
     return [_row(where, check) for where, check in rows]
 

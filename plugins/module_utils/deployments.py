@@ -19,7 +19,7 @@ from ansible_collections.campaign.rollback.plugins.module_utils.verdicts import 
 VERIFY = "ansible-playbook playbooks/verify-restore-points.yml"
 LEASE = "ansible-playbook playbooks/hold-lease.yml"
 RESUME = "ansible-playbook playbooks/resume-rollback.yml"
-MARK = "ansible-playbook playbooks/mark-staging.yml -e rollback_green='<who says so>' -e rollback_commit="
+MARK = "ansible-playbook playbooks/mark-staging.yml -e rollback_green=<who> -e rollback_commit="
 
 
 def mark_path(state_dir: str, commit: str) -> str:
@@ -138,12 +138,12 @@ def _of_point(point: Mapping[str, Any], max_age_s: float) -> list[dict[str, Any]
 
 
 def of_host(host: str, said: Mapping[str, Any], point: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What one host has to say, empty if it does not answer; ``point`` is the manifest of the newest restore point.
+    """What one host has to say, without an ``environment`` if it could not; ``point`` is the newest manifest.
 
     Beside the answer of the module deployment_info its ``problems`` are those of the preflight.
     """
-    if not said:
-        return [_one("answers", "the host does not answer", "", "ping")]
+    if "environment" not in said:
+        return [_one("answers", said.get("msg") or "the host does not answer", "", "uptime")]
     checks = [_one("room, rights, programs and clock", " ".join(said["problems"]), "fine", "df -h; timedatectl")]
     if said.get("commit"):
         captured = (point.get("application") or {}).get("commit", "")

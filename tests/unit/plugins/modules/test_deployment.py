@@ -64,8 +64,10 @@ def test_whoever_does_not_answer_stands_against_it():
         "data1": {"deployment_found": answer, "run_preflight": {"problems": []}},
         "web1": {},
         "web2": {"deployment_found": answer},
+        "wa1": {"deployment_found": {"msg": "There is no live release.", "failed": True}},
     }
-    rows = deployment_checks(["data1", "web1", "web2"], hosts, ASKED)
+    rows = deployment_checks(["data1", "web1", "web2", "wa1"], hosts, ASKED)
+    assert rows.pop()["detail"] == "There is no live release."
     assert [(row["check"], row["where"], row["result"]) for row in rows] == [
         ("state host answers", "data1", "FAILED"),
         ("room, rights, programs and clock", "data1", "passed"),
