@@ -154,6 +154,14 @@ def run_checks(hosts, hostvars):
     return rows
 
 
+def _shown(check, facts):
+    """A check of the database with what it rests on, and the query that says more."""
+    asked = {one["name"]: one["query"] for one in facts.get("database_assertions") or []}
+    query = asked.get(check["name"], "SHOW FULL PROCESSLIST")
+    evidence = "found {found}, expected {expected}".format(**check) if "found" in check else ""
+    return {**check, "evidence": evidence, "look": f'mysql {facts.get("database_schema", "")} -e "{query}"'}
+
+
 def _host_rows(host, facts):
     """What is known of one host, but for requests from outside."""
     failed = facts.get("run_verify_failed") or {}
@@ -161,7 +169,7 @@ def _host_rows(host, facts):
         _row(f"component {name}", host, {"passed": False, "detail": detail}) for name, detail in sorted(failed.items())
     ]
     database = facts.get("database_checked") or {}
-    rows += [_row(check["name"], host, check) for check in database.get("checks", [])]
+    rows += [_row(check["name"], host, _shown(check, facts)) for check in database.get("checks", [])]
     if "threads_connected" in database:
         listed = ", ".join("{count} {command} {state}".format(**entry).strip() for entry in database["processes"])
         detail = f"{database['threads_connected']} connections: {listed}"

@@ -237,3 +237,16 @@ def test_what_hosts_declare_wrongly_is_found_before_anything_is_touched(facts, t
     problem = checks.host_check_problem([{}, facts])
     assert told in problem
     assert bool(problem) == bool(told)
+
+
+def test_a_failed_assertion_shows_what_was_found_and_its_query():
+    checked = {"name": "all sent", "verdict": "failed", "passed": False, "found": "3", "expected": "0", "detail": ""}
+    facts = {
+        "database_schema": "blazz",
+        "database_assertions": [{"name": "all sent", "query": "SELECT COUNT(*) FROM logs", "expect": "0"}],
+        "database_checked": {"checks": [checked, {**checked, "name": "table campaigns"}]},
+    }
+    rows = checks.run_checks(["data1"], {"localhost": {}, "data1": facts})
+    assert rows[0]["evidence"] == "found 3, expected 0"
+    assert rows[0]["look"] == 'on data1: mysql blazz -e "SELECT COUNT(*) FROM logs"'
+    assert "PROCESSLIST" in rows[1]["look"]
