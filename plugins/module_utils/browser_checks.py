@@ -99,7 +99,9 @@ def parse_steps(declared: Any, secrets: Mapping[str, str], unique: str, where: s
 
 
 def _value(value: Any, secrets: Mapping[str, str], unique: str, where: str) -> str | int | None:
-    return value if value is None or type(value) is int else _filled(value, secrets, unique, where)
+    # True and False are numbers too, and mean their words.
+    number = isinstance(value, int) and not isinstance(value, bool)
+    return value if value is None or number else _filled(value, secrets, unique, where)
 
 
 def _filled(text: Any, secrets: Mapping[str, str], unique: str, where: str) -> str:

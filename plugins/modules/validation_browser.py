@@ -58,7 +58,8 @@ options:
     required: true
 attributes:
   check_mode:
-    description: Makes no check that is marked C(writes).
+    description: Looks at pages as otherwise.
+    details: No check is made that is marked C(writes).
     support: partial
   diff_mode:
     description: Reads only.
