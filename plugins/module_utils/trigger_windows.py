@@ -22,6 +22,10 @@ from ansible_collections.campaign.rollback.plugins.module_utils.log_windows impo
 #: Bytes that are read at a time, and how much of one line is looked at.
 BLOCK = 256 * 1024
 MOST_LINE = 64 * 1024
+#: Bytes without a line that says when it was written, after which no such line is expected any more.
+MOST_UNDATED = 64 * 1024 * 1024
+#: Bytes that the kernel is asked to fetch meanwhile.
+AHEAD = 8 * BLOCK
 
 _OPEN: dict[str, Callable[[str], object]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 _TORN = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)
@@ -124,11 +128,19 @@ def _read_file(name: str, written: float, since: float, take: Take) -> bool:
         except _TORN as error:
             raise RollbackError("A compressed log is not whole", found=type(error).__name__, where=name) from error
         return False
+    undated = 0
     with open(name, "rb") as stream:
         for offset, lines in backwards(stream):
+            # The kernel reads ahead only forwards by itself.
+            os.posix_fadvise(stream.fileno(), max(0, offset - AHEAD), AHEAD, os.POSIX_FADV_WILLNEED)
             newest = take(Block(name, offset, lines, written))
             if newest is not None and newest < since - DISORDER_S:
                 return True
+            undated = undated + len(lines) if newest is None else 0
+            if undated > MOST_UNDATED:
+                raise RollbackError(
+                    "A log says nowhere when its lines were written", found="no known format", where=name
+                )
     return False
 
 
