@@ -67,7 +67,12 @@ def data_and_code(system: System, traffic: Traffic, artifacts: pathlib.Path, lev
     )
     system.must("playbooks/capture-restore-point.yml")
 
-    say("Deploy v2, let it write and fail")
+    say("Ask whether there is a way back, deploy v2, let it write and fail")
+    commit = {"rollback_commit": system.commit("v2")}
+    if not system.play("playbooks/check-deployment.yml", commit).rc:
+        sys.exit("A deployment is let through that nobody has called green.")
+    system.must("playbooks/mark-staging.yml", {**commit, "rollback_green": "drill"})
+    system.must("playbooks/check-deployment.yml", commit)
     system.must("drill/deploy.yml", {"deploy_version": "v2"})
     traffic.hybrid.set()
     system.wait_until(
