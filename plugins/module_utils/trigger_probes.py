@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import dataclasses
 import errno
 import http.client
 import json
@@ -11,10 +12,9 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
-from email.message import Message
 from typing import Any
 
-from ansible_collections.campaign.rollback.plugins.module_utils.http_checks import Check, judge
+from ansible_collections.campaign.rollback.plugins.module_utils.http_checks import Answer, Check, judge
 from ansible_collections.campaign.rollback.plugins.module_utils.trigger_series import Series, counted
 
 #: How a probe names itself, so that logs tell it from users.
@@ -39,8 +39,8 @@ def ask(url: str, check: Check, timeout_s: float) -> tuple[str, str]:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _Stay())
     began = time.monotonic()
     try:
-        with opener.open(request, timeout=timeout_s) as answer:
-            status, told, text = answer.status, answer.headers, answer.read(MOST_BYTES)
+        with opener.open(request, timeout=timeout_s) as reply:
+            status, told, text = reply.status, reply.headers, reply.read(MOST_BYTES)
     except urllib.error.HTTPError as error:
         with error:
             status, told, text = error.code, error.headers, error.read(MOST_BYTES)
@@ -48,12 +48,11 @@ def ask(url: str, check: Check, timeout_s: float) -> tuple[str, str]:
         return _silence(error)
     if status == 503 and told.get("Retry-After") and 503 not in check.status:
         return HELD, "told to come again later"
-    why = judge(check, status, text.decode("utf-8", "replace"), time.monotonic() - began, _retry(told))
+    headers = {name.lower(): value for name, value in told.items()}
+    answer = Answer(status, text.decode("utf-8", "replace"), time.monotonic() - began, headers)
+    # How long a certificate lasts is a matter of validation: users are served until it ends.
+    why = judge(dataclasses.replace(check, tls_days=0), answer, time.time())
     return (BAD, why) if why else (GOOD, "")
-
-
-def _retry(told: Message) -> str:
-    return str(told.get("Retry-After") or "")
 
 
 def _silence(error: Exception) -> tuple[str, str]:
