@@ -168,9 +168,10 @@ def _by_file(work: _Work, own: Database, table: str, text: IO[bytes]) -> None:
     pieces = whole_rows(text)
     for first in pieces:
         # A file without a name, in memory: nothing is left of it whatever ends this process.
-        with open(os.memfd_create("rows"), "wb", buffering=0) as part:
+        with open(os.memfd_create("rows"), "wb") as part:
             for piece in itertools.chain([first], itertools.islice(pieces, _PIECES - 1)):
                 work.through(part.write(piece))
+            part.flush()
             path = f"/dev/fd/{part.fileno()}"
             own.run(OURS + load_sql(work.schema, table, work.columns[table].values(), path))
         _refuse_changes(own, table)

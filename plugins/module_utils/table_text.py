@@ -18,8 +18,6 @@ _NUMBERS = ("tinyint", "smallint", "mediumint", "int", "bigint", "decimal", "yea
 _TIMES = ("date", "time")
 _SPELLED = ("inet", "uuid", "json")
 _BLOCK = 1024 * 1024
-# How many line ends of a block are tried before the next one is read: a long text may have nothing but lines.
-_TRIES = 50
 
 
 def _stored(columns: Iterable[Column]) -> list[Column]:
@@ -84,16 +82,18 @@ def whole_rows(text: IO[bytes]) -> Iterator[bytes]:
 
 
 def _row_end(text: bytes) -> int:
-    """Where the last whole row of a ``text`` that begins with one ends, as far as it is easily found; 0 if not."""
-    end = len(text)
-    for _try in range(_TRIES):
-        end = text.rfind(b"\n", 0, end)
-        if end < 0:
-            break
-        # A line end inside a value has an odd number of quotes before it, those that belong to the value left out.
-        if text[:end].replace(rb"\\", b"").replace(rb"\'", b"").count(b"'") % 2 == 0:
-            return end + 1
-    return 0
+    """Where the last whole row of a ``text`` that begins with one ends; 0 if there is none."""
+    # Quotes that belong to a value are blanked out, so that every other character stays where it is.
+    plain = text.replace(rb"\\", b"  ").replace(rb"\'", b"  ")
+    end = plain.rfind(b"\n")
+    # A line end inside a value has an odd number of quotes before it.
+    inside = plain.count(b"'", 0, max(end, 0)) % 2
+    while end >= 0 and inside:
+        # On with what is before the value.
+        opening = plain.rfind(b"'", 0, end)
+        end = plain.rfind(b"\n", 0, opening)
+        inside = plain.count(b"'", max(end, 0), opening) % 2
+    return end + 1
 
 
 def insert_sql(schema: str, table: str, columns: Iterable[Column], text: IO[bytes], limit: int) -> Iterator[bytes]:

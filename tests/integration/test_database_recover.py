@@ -362,6 +362,7 @@ def test_killed_at_any_statement_and_run_again(server, db, later, journal, other
                 range(41)
             )
         assert set(seen["blazz", "campaigns"]) <= set(after["blazz", "campaigns"])
+    assert moment > 12
     # It was killed before the first row and between two tables; how many statements that takes is the server's matter.
     assert {(), ("campaigns", "contact_group")} <= met
     assert content(db, "blazz") == after
