@@ -31,7 +31,7 @@ def rename(source: str, destination: str, flags: int) -> None:
             where=destination,
             next_step=f"findmnt --target {destination}" if number in IMPOSSIBLE else None,
         )
-    for directory in {os.path.dirname(source), os.path.dirname(destination)}:
+    for directory in sorted({os.path.dirname(source), os.path.dirname(destination)}):
         fsync_directory(directory)
 
 

@@ -9,7 +9,7 @@ import subprocess
 
 import httpx
 from system import System
-from test_refusals import STATE, digests, on, refused
+from test_refusals import STATE, digests, on, refused, touched
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 SYSTEM = System()
@@ -29,6 +29,7 @@ __all__ = [
     "refused",
     "sessions",
     "shown",
+    "touched",
 ]
 
 
