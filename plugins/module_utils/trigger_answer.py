@@ -1,6 +1,6 @@
-"""What follows from the last check of the triggers: start a rollback by itself, ask somebody, or nothing. Knows no Ansible.
+"""What follows from the last check of triggers: a rollback by itself, a question to somebody, or nothing.
 
-Whoever noticed only wakes this up. What is decided is decided on what the state host remembers, never on what was sent.
+Whoever noticed only wakes this up. It is decided on what the state host remembers, never on what was sent.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ def answer(
 ) -> dict[str, Any]:
     """``{do, why, level, fired, restore_point, next_step}``.
 
-    ``remembered`` is ``trigger_state.Memory.data``, ``automatic`` the levels that may start by themselves, ``point`` the
-    manifest that a rollback would go back to, empty if there is none.
+    ``remembered`` is ``trigger_state.Memory.data``, ``automatic`` the levels that may start by themselves, ``point``
+    the manifest that a rollback would go back to, empty if there is none.
     """
     fired, checked_at = _fired(rules, remembered, hold)
     level = max((rule.level for rule in rules if rule.name in fired), key=LEVELS.index, default="")
@@ -44,7 +44,7 @@ def answer(
 
 
 def _fired(rules: Sequence[Rule], remembered: Mapping[str, Any], hold: Hold) -> tuple[dict[str, float], float]:
-    """Names of the rules that fired by the last check with the time since when it is wrong, and the time of that check."""
+    """Rules that fired by the last check with the time since when it is wrong, and the time of that check."""
     verdicts = remembered.get("verdicts", {})
     checked_at = max((one["at"] for known in verdicts.values() for one in known.values()), default=0.0)
     if checked_at < hold.not_before:

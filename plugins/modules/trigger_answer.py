@@ -7,10 +7,11 @@ DOCUMENTATION = r"""
 module: trigger_answer
 short_description: Say whether a rollback may start by itself
 description:
-  - Decides on what the last M(campaign.rollback.trigger_check) left on the state host, on which it runs. It starts nothing.
-  - Nothing starts while somebody changes the system, within O(cooldown_s) after a rollback, on a check that came before the
-    last change or is older than five minutes, for a level that O(automatic) does not name, nor to a restore point that is
-    not known good.
+  - Decides on what the last M(campaign.rollback.trigger_check) left on the state host, on which it runs. It starts
+    nothing itself.
+  - Nothing may start while somebody changes the system, within O(cooldown_s) after a rollback, on a check that came
+    before the last change or is older than five minutes, for a level that O(automatic) does not name, nor to a restore
+    point that is not known good.
 version_added: 0.1.0
 extends_documentation_fragment:
   - campaign.rollback.reads_only
@@ -69,7 +70,8 @@ restore_point:
   returned: success
   type: str
 fencing:
-  description: Number of the newest lease when this was decided. Whoever takes the next one acts on the system as it was judged.
+  description:
+    - Number of the newest lease when this was decided. Whoever takes the next one acts on the system as it was judged.
   returned: success
   type: int
 next_step:

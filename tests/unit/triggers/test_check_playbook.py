@@ -13,6 +13,8 @@ import yaml
 from trigger_world import inventory, traffic, write
 
 ROOT = pathlib.Path(__file__).parents[3]
+
+
 @pytest.mark.parametrize(("share", "status", "verdict"), [(0.01, 0, "ok"), (0.4, 2, "fired")])
 def test_exit_status_and_last_words(tmp_path, share, status, verdict):
     now = time.time()

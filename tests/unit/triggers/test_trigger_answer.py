@@ -34,7 +34,10 @@ def remembered(*fired, at=NOW - 5):
     return {"verdicts": verdicts}
 
 
-def told(*fired, automatic=LEVELS, hold=Hold(), point=POINT, at=NOW - 5):
+FREE = Hold()
+
+
+def told(*fired, automatic=LEVELS, hold=FREE, point=POINT, at=NOW - 5):
     found = answer(RULES, remembered(*fired, at=at), NOW, hold, automatic, point)
     return found["do"], found["level"], found["why"]
 
@@ -182,7 +185,8 @@ taken = leases.acquire({str(place / "state")!r}, "20261122T080000Z", "automatic"
 leases.release({str(place / "state")!r}, taken["fencing"])
 print(600)
 """)
-    status, said = answered(place, rollback_lease_s=f"{{{{ lookup('ansible.builtin.pipe', '{sys.executable} {quick}') }}}}")
+    lookup = f"lookup('ansible.builtin.pipe', '{sys.executable} {quick}')"
+    status, said = answered(place, rollback_lease_s="{{ " + lookup + " }}")
     assert status == 2
     assert "no rollback was started: somebody else held the system after it was judged" in said
     assert "(2/7) ASSESS" not in said

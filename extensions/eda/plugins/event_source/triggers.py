@@ -18,8 +18,8 @@ description:
   - Runs the playbook check-triggers.yml through ansible-runner, one check after the other, never two at once. Hosts are
     reached only by that playbook.
   - An event for each check in which a trigger fired, and for each check that failed; none for a quiet one.
-  - Ends after O(minutes), and with it the rulebook, but not while something fires or a run changes the system, because the
-    end of the rulebook would be that of a rollback that it has started.
+  - Ends after O(minutes), and with it the rulebook, but not while something fires or a run changes the system, because
+    the end of the rulebook would be that of a rollback that it has started.
 options:
   interval_s:
     description: Seconds from the beginning of a check to that of the next. One that takes longer delays the next.
@@ -51,8 +51,8 @@ EXAMPLES = r"""
 RETURN = r"""
 triggers:
   description:
-    - After a check in which something fired C(fired), names, C(level), the recommended one, C(rules), the verdicts of those
-      that fired with C(since), C(value) and C(evidence), and C(at), the Unix time at which the check ended.
+    - After a check in which something fired C(fired), names, C(level), the recommended one, C(rules), the verdicts of
+      those that fired with C(since), C(value) and C(evidence), and C(at), the Unix time at which the check ended.
     - After one that failed C(error) and C(at).
   type: dict
 """
@@ -73,7 +73,7 @@ Check = Callable[[str, str, float, Callable[[], bool]], dict[str, Any]]
 
 
 def check(playbook: str, inventory: str, timeout_s: float, stopped: Callable[[], bool]) -> dict[str, Any]:
-    """``{fired, level, rules, held}`` of one check, as ``trigger_check`` names them but only rules that fired, or ``{error}``."""
+    """``{fired, level, held, rules}`` of one check, only rules that fired, or ``{error}``."""
     found: dict[str, Any] = {}
     problems: list[str] = []
 
@@ -131,7 +131,7 @@ async def main(queue: asyncio.Queue[Any], args: dict[str, Any], run: Check = che
         start = time.monotonic()
         found = await checked(settings, run)
         if found.get("fired") or found.get("error"):
-            await queue.put({"triggers": {**found, "at": round(time.time(), 1)}})
+            await queue.put({"triggers": {**found, "at": time.time()}})
         pause = max(0.0, start + interval - time.monotonic())
         busy = found.get("fired") or found.get("held")
         if span and not busy and time.monotonic() + pause > began + span:
