@@ -170,7 +170,7 @@ def answers(place):
 
 
 def until(condition, process):
-    end = time.monotonic() + 120
+    end = time.monotonic() + 300
     while not condition():
         assert process.poll() is None, "the rulebook ended"
         assert time.monotonic() < end, "in vain"
@@ -193,12 +193,11 @@ def checked_at(place):
 def test_a_watch_answers_what_fired_once_and_stops_cleanly(place):
     with rulebook(place, "watch", interval_s=0.1) as process:
         until(lambda: answers(place), process)
-        for _more in range(2):
-            seen = checked_at(place)
-            until(lambda seen=seen: checked_at(place) > seen, process)
+        seen = checked_at(place)
+        until(lambda: checked_at(place) > seen, process)
         # The next check is under way by now, and ends too.
         process.terminate()
-        assert process.wait(60) == 0
+        assert process.wait(300) == 0
         assert descendants(place) == []
     assert answers(place) == 1
 
