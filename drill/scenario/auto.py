@@ -11,6 +11,7 @@ import json
 import os
 import pathlib
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -68,7 +69,7 @@ def rulebook(system: System, name: str, artifacts: pathlib.Path) -> Iterator[tup
     """The real ansible-rulebook beside this program; gives its process and what it prints."""
     variables = system.state / "watch.yml"
     variables.touch(mode=0o600)
-    settings = {"project": str(ROOT), "interval_s": INTERVAL_S, "minutes": 1}
+    settings = {"project": str(ROOT), "interval_s": INTERVAL_S, "minutes": 2}
     settings |= {"webhook_host": f"{system.network}.1", "webhook_port": PORT}
     variables.write_text(yaml.safe_dump({**settings, "webhook_token": system.secret("eda_webhook_token")}))
     said = {"ANSIBLE_INVENTORY": str(INVENTORY), "DRILL_STATE": str(system.state.parent), "ANSIBLE_NOCOLOR": "1"}
@@ -101,11 +102,13 @@ def phases(run: str) -> dict[str, float]:
     return {entry["phase"]: round(end - entry["at"], 2) for entry, end in zip(timeline, ends)}
 
 
-def notice(system: System, traffic: Traffic, began: float) -> dict[str, float]:
+def notice(system: System, traffic: Traffic, began: float, watch: Any) -> dict[str, float]:
     """Wait until the rule fires: when the first request failed, when it fired, the longest time between checks."""
     seen: list[float] = []
 
     def fired() -> bool:
+        if watch.poll() is not None:
+            sys.exit("The watch ended before anything fired.")
         last = verdict(system)
         if last and (not seen or last["at"] > seen[-1]):
             seen.append(last["at"])
@@ -130,7 +133,7 @@ def answered(system: System, traffic: Traffic, artifacts: pathlib.Path) -> dict[
         faults.write_text(json.dumps({"drill_faults": FAULTS}))
         system.must("drill/faults.yml", {"@" + str(faults): ""})
         before = system.ids()
-        times = notice(system, traffic, began)
+        times = notice(system, traffic, began, watch)
         heard = send(system, token)
         say("It fired; now the rulebooks are alone")
         system.wait_until("a rollback ended", lambda: any(run.get("finished") for run in rollbacks(system)), BUDGET_S)

@@ -69,7 +69,7 @@ def roll_back(system: System, traffic: Traffic, word: str, hold: str, artifacts:
     print(f"  rollback-frontend to {word}: exit {run.rc}, {ended - began:.1f} s", flush=True)
     if run.rc:
         print(run.stdout.read()[-6000:])
-    time.sleep(1)  # one more second of traffic, so that the samples reach past the verdict
+    system.wait_until("requests after the verdict are on record", lambda: traffic.reaches_past(ended))
     failed = [sample for sample in traffic.samples if began <= sample.at and not sample.ok]
     return {
         "samples": list(traffic.samples),

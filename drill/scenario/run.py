@@ -45,7 +45,7 @@ def roll_back(
     print(f"  rollback-{level} to {word}: exit {run.rc}, {ended - began:.1f} s", flush=True)
     if run.rc:
         print(run.stdout.read()[-6000:])
-    time.sleep(1)  # one more second of traffic, so that the samples reach past the verdict
+    system.wait_until("requests after the verdict are on record", lambda: traffic.reaches_past(ended))
     system.wait_until("everything queued is sent", lambda: quiet(system))
     return {
         "samples": list(traffic.samples),

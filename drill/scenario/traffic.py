@@ -61,6 +61,10 @@ class Traffic:
         for thread in self._threads:
             thread.join()
 
+    def reaches_past(self, moment: float) -> bool:
+        """Whether every host was asked after a moment (Unix time), and answered or not."""
+        return {sample.host for sample in list(self.samples) if sample.at > moment} == set(self.urls)
+
     def _visit(self, host: str, url: str) -> None:
         headers = {"Authorization": f"Bearer {self.token}", "Accept": "application/json"}
         with httpx.Client(base_url=url, headers=headers, timeout=15, trust_env=False) as client:

@@ -101,7 +101,7 @@ def _pm2_check(found, name, live):
     wrong = found.get("wrong_environment", [])
     faults = [
         (found["status"] != "online", f"pm2 {name} is {found['status']}"),
-        (not found["directory"].startswith(live), f"pm2 {name} runs in {found['directory']}"),
+        (not f"{found['directory']}/".startswith(f"{live}/"), f"pm2 {name} runs in {found['directory']}"),
         (
             found["directory"] != found.get("declared_directory", found["directory"]),
             f"pm2 {name} does not run where its ecosystem file says, {found.get('declared_directory')}",

@@ -21,8 +21,8 @@ class ApplicationTest:
     name: str
     argv: tuple[str, ...]
     group: str
+    chdir: str
     user: str = "www-data"
-    chdir: str = "/srv/campaign/current"
     timeout_s: int = 600
     rollback_only: bool = False
 
@@ -53,8 +53,11 @@ class ApplicationTest:
         }
 
 
-def parse(declared: list[dict[str, Any]], groups: Collection[str]) -> list[ApplicationTest]:
-    """Tests from inventory data; ``groups`` are those of the inventory. Raises RollbackError for what is unclear."""
+def parse(declared: list[dict[str, Any]], groups: Collection[str], live: str) -> list[ApplicationTest]:
+    """Tests from inventory data; ``groups`` are those of the inventory, ``live`` is where they run unless they say.
+
+    Raises RollbackError for what is unclear.
+    """
     known = {field.name: field for field in dataclasses.fields(ApplicationTest)}
     found: list[ApplicationTest] = []
     for item in declared:
@@ -69,13 +72,13 @@ def parse(declared: list[dict[str, Any]], groups: Collection[str]) -> list[Appli
         name = str(item["name"])
         if item["group"] not in groups:
             raise RollbackError("A test names a group that is not in the inventory", item["group"], f"{WHERE}: {name}")
-        found.append(_typed(item, name))
+        found.append(_typed(item, name, live))
         if found[-1].log in [test.log for test in found[:-1]]:
             raise RollbackError("Two tests have the same name", found=name, where=WHERE)
     return found
 
 
-def _typed(item: dict[str, Any], name: str) -> ApplicationTest:
+def _typed(item: dict[str, Any], name: str, live: str) -> ApplicationTest:
     argv, timeout = item["argv"], str(item.get("timeout_s", ApplicationTest.timeout_s))
     if not isinstance(argv, list) or not timeout.isdigit() or not int(timeout):
         raise RollbackError(
@@ -84,6 +87,7 @@ def _typed(item: dict[str, Any], name: str) -> ApplicationTest:
             where=f"{WHERE}: {name}",
         )
     words = {key: str(item[key]) for key in ("group", "user", "chdir") if key in item}
+    words.setdefault("chdir", live)
     only = item.get("rollback_only", False)
     return ApplicationTest(
         name,

@@ -12,10 +12,11 @@ import os
 import shutil
 from collections.abc import Iterable
 
+from ansible_collections.campaign.rollback.plugins.module_utils import exchange
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
 from ansible_collections.campaign.rollback.plugins.module_utils.files import (
+    copy_tree,
     fsync_directory,
-    fsync_file,
     tree_digest,
     write_atomically,
 )
@@ -120,28 +121,6 @@ def find(candidates: Iterable[tuple[str, str]], digest: str, whole: bool) -> tup
     return None, reasons
 
 
-def copy_own(source: str, destination: str) -> None:
-    """Copy what is the build's own, owners and modes included, durable when this returns."""
-    foreign = set(carried(source))
-
-    def leave_out(directory: str, names: list[str]) -> list[str]:
-        inside = os.path.relpath(directory, source)
-        return [name for name in names if os.path.normpath(os.path.join(inside, name)) in foreign]
-
-    def copy(one: str, other: str) -> str:
-        shutil.copy2(one, other, follow_symlinks=False)
-        if not os.path.islink(other):
-            fsync_file(other)
-        return own(one, other)
-
-    shutil.copytree(source, destination, symlinks=True, ignore=leave_out, copy_function=copy)
-    for directory, _names, _files in os.walk(source):
-        copied = os.path.join(destination, os.path.relpath(directory, source))
-        if os.path.isdir(copied):
-            own(directory, copied)
-            fsync_directory(copied)
-
-
 def own(one: str, other: str) -> str:
     """Give ``other`` to the owner of ``one``."""
     status = os.lstat(one)
@@ -150,16 +129,24 @@ def own(one: str, other: str) -> str:
 
 
 def put(source: str, destination: str) -> None:
-    """Make ``destination`` a copy of the build ``source``; it is there whole or not at all."""
+    """Make ``destination`` a copy of the build ``source`` without what it carries; it is there whole or not at all.
+
+    A directory in its place, which may be the live one, goes in the same step where the file system has such a step.
+    """
     parent, name = os.path.split(destination)
     part = os.path.join(parent, f".{name}.part")
     shutil.rmtree(part, ignore_errors=True)
     os.makedirs(parent, exist_ok=True)
-    copy_own(source, part)
+    copy_tree(source, part, without=set(carried(source)))
     if os.path.isdir(destination):
-        shutil.rmtree(destination)
-    os.rename(part, destination)
-    fsync_directory(parent)
+        try:
+            exchange.rename(part, destination, exchange.RENAME_EXCHANGE)
+        except RollbackError:
+            shutil.rmtree(destination)
+    if not os.path.isdir(destination):
+        os.rename(part, destination)
+        fsync_directory(parent)
+    shutil.rmtree(part, ignore_errors=True)
 
 
 def keep(build: str, builds: str, commit: str) -> Found:

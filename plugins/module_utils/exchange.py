@@ -23,10 +23,8 @@ IMPOSSIBLE = {errno.EINVAL, errno.ENOSYS, errno.EXDEV, errno.EBUSY, errno.EOPNOT
 
 def rename(source: str, destination: str, flags: int) -> None:
     """``renameat2(2)``: one change that every process sees as a whole; durable when this returns."""
-    call = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
-    failed = call is None or call(AT_FDCWD, os.fsencode(source), AT_FDCWD, os.fsencode(destination), flags)
-    if failed:
-        number = ctypes.get_errno() if call else errno.ENOSYS
+    number = _rename(os.fsencode(source), os.fsencode(destination), flags)
+    if number:
         raise RollbackError(
             "Two directories cannot be exchanged in one step here" if number in IMPOSSIBLE else "A rename failed",
             found=f"{os.strerror(number)}, between {source} and {destination}",
@@ -35,6 +33,15 @@ def rename(source: str, destination: str, flags: int) -> None:
         )
     for directory in {os.path.dirname(source), os.path.dirname(destination)}:
         fsync_directory(directory)
+
+
+def _rename(source: bytes, destination: bytes, flags: int) -> int:
+    """Number of the error, 0 without one; a C library may lack the call."""
+    library = ctypes.CDLL(None, use_errno=True)
+    if not hasattr(library, "renameat2"):
+        return errno.ENOSYS
+    failed = library.renameat2(AT_FDCWD, source, AT_FDCWD, destination, flags)
+    return (ctypes.get_errno() or errno.EIO) if failed else 0
 
 
 def identity(path: str) -> int | None:

@@ -13,6 +13,7 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
 from ansible_collections.campaign.rollback.plugins.module_utils.functions import matches
@@ -69,7 +70,7 @@ class Repository:
     def run(self, *argv: str, given: bytes = b"", environment: dict[str, str] | None = None) -> bytes:
         """What git prints; RollbackError with what it says if it fails."""
         user, group = self.owner
-        switch = {"user": user, "group": group, "extra_groups": []} if os.geteuid() == 0 else {}
+        switch: dict[str, Any] = {"user": user, "group": group, "extra_groups": []} if os.geteuid() == 0 else {}
         command = ["git", "-c", "safe.directory=*", f"--git-dir={self.path}", *argv]
         done = subprocess.run(
             command,
@@ -78,7 +79,7 @@ class Repository:
             check=False,
             cwd="/",
             env={**self._environment, **(environment or {})},
-            **switch,  # type: ignore[call-overload]
+            **switch,
         )
         if done.returncode:
             said = " ".join(done.stderr.decode("utf-8", "replace").split())[:200]

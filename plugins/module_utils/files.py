@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Container, Iterator
 
@@ -26,6 +27,28 @@ def fsync_file(path: str) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def copy_tree(source: str, destination: str, without: Container[str] = ()) -> None:
+    """Copy a directory to a new place with owners and modes, links as links; durable when this returns.
+
+    Names in ``without``, relative to ``source``, are left out.
+    """
+
+    def leave_out(directory: str, names: list[str]) -> list[str]:
+        inside = os.path.relpath(directory, source)
+        return [name for name in names if os.path.normpath(os.path.join(inside, name)) in without]
+
+    shutil.copytree(source, destination, symlinks=True, ignore=leave_out)
+    for directory, names, files in os.walk(destination):
+        origin = os.path.normpath(os.path.join(source, os.path.relpath(directory, destination)))
+        for name in ["", *names, *files]:
+            status = os.lstat(os.path.join(origin, name))
+            os.chown(os.path.join(directory, name), status.st_uid, status.st_gid, follow_symlinks=False)
+        for name in files:
+            if not os.path.islink(os.path.join(directory, name)):
+                fsync_file(os.path.join(directory, name))
+        fsync_directory(directory)
 
 
 def make_private_directory(path: str) -> None:

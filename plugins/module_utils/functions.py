@@ -178,9 +178,10 @@ def choose(
 ) -> dict[str, Any]:
     """What to restore: the ``wanted`` functions, else those whose tests fail.
 
-    ``{functions, sound, why, env, files, migrations, processes, paths, tests}``: names of both kinds, why each of the
-    former is broken, the union of what belongs to them, and the tests that have to pass afterwards: theirs, and those
-    that passed before. RollbackError if a name is not known, nothing is broken, or a sound function would be touched.
+    ``{functions, sound, why, env, files, migrations, processes, paths, tests, spared}``: names of both kinds, why each
+    of the former is broken, the union of what belongs to them, the tests that have to pass afterwards: theirs, and
+    those that passed before, and the files of sound functions, because only a host knows whether two patterns cover the
+    same one. RollbackError if a name is not known, nothing is broken, or a sound function would be touched.
     """
     unknown = [name for name in wanted if name not in functions]
     if unknown:
@@ -215,6 +216,7 @@ def choose(
         "sound": sound,
         "why": {name: why[name] for name in chosen},
         "tests": tests_of(functions[name] for name in [*chosen, *sound]),
+        "spared": union([functions[name] for name in sound])["files"],
         **union([functions[name] for name in chosen]),
     }
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.campaign.rollback.plugins.module_utils.environment import CLOSED, parse, plain
+from ansible_collections.campaign.rollback.plugins.module_utils.processes import environment_of, identify
 
 #: The boot time in /proc is a whole second, so a start is known no better.
 CLOCK_S = 1.0
@@ -42,26 +43,15 @@ def readings(raw: str | None) -> set[str]:
     return {digest(value) for value in (raw, bare, ESCAPED.sub(r"\1", bare))}
 
 
-def environ(pid: int, root: str = "/proc") -> dict[str, str]:
-    """The environment that a process was started with; empty if it does not run or hides it."""
-    try:
-        with open(os.path.join(root, str(pid), "environ"), encoding="utf-8", errors="surrogateescape") as stream:
-            entries = stream.read().split("\0")
-    except OSError:
-        return {}
-    return dict(entry.split("=", 1) for entry in entries if "=" in entry)
-
-
 def started(pid: int, root: str = "/proc") -> float | None:
     """Unix time at which a process started, to a hundredth of a second; None if it does not run."""
+    known = identify(pid, root)
     try:
-        with open(os.path.join(root, str(pid), "stat"), encoding="utf-8", errors="replace") as stream:
-            ticks = int(stream.read().rpartition(")")[2].split()[19])
         with open(os.path.join(root, "stat"), encoding="utf-8") as stream:
             boot = next(int(line.split()[1]) for line in stream if line.startswith("btime "))
-    except (OSError, IndexError, StopIteration):
+    except (OSError, StopIteration):
         return None
-    return boot + ticks / os.sysconf("SC_CLK_TCK")
+    return boot + known.started / os.sysconf("SC_CLK_TCK") if known else None
 
 
 def stale_keys(values: Mapping[str, str], old: str, new: str) -> list[str]:
@@ -84,7 +74,7 @@ def held(
     """
     found = []
     for process in processes:
-        values = environ(process.pid, root) if process.pid else {}
+        values = environment_of(process.pid, root) if process.pid else {}
         keys = sorted({key for old in olds for key in stale_keys(values, old, new)})
         since = started(process.pid, root) if process.pid and process.reads_once and changed_at is not None else None
         if keys:

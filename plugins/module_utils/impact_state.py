@@ -55,14 +55,18 @@ def described(manifest: dict[str, Any]) -> dict[str, Any]:
 
 
 def latest_runs(state_dir: str) -> list[dict[str, Any]]:
-    """The newest runs, newest first, with ``seconds`` from start to verdict (None without a verdict)."""
+    """The newest runs, newest first, with ``seconds`` from start to verdict (None without a verdict).
+
+    ``switched`` is false for a run that ended before its switch.
+    """
     found = []
     for record in runs.read_all(state_dir)[:MOST]:
         kept = ("id", "level", "state", "restore_point", "reason", "operator", "finished")
         entry = {name: str(record.get(name, "")) for name in kept}
         ended = entry["finished"].replace("-", "").replace(":", "")
         seconds = round(seconds_of(ended) - seconds_of(entry["id"])) if ended else None
-        found.append({**entry, "kind": runs.kind_of(record), "seconds": seconds})
+        switched = bool(record.get("switched", True))
+        found.append({**entry, "kind": runs.kind_of(record), "seconds": seconds, "switched": switched})
     return found
 
 
@@ -78,7 +82,7 @@ def unfinished(state_dir: str, lease: leases.Lease, now: float) -> dict[str, str
 
 def settled_at(found: list[dict[str, Any]]) -> float:
     """When a run last ended that changed what serves users, as Unix time: what was logged before says nothing now."""
-    ended = [run["finished"] for run in found if run["kind"] != "recovery" and run["finished"]]
+    ended = [run["finished"] for run in found if run["kind"] != "recovery" and run["switched"] and run["finished"]]
     return max((seconds_of(moment.replace("-", "").replace(":", "")) for moment in ended), default=0)
 
 

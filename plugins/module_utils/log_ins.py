@@ -6,10 +6,12 @@ So whoever was logged in can be again.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
 from ansible_collections.campaign.rollback.plugins.module_utils.database import Database, qualified, quote
+from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
 from ansible_collections.campaign.rollback.plugins.module_utils.journal import Journal
 from ansible_collections.campaign.rollback.plugins.module_utils.service_group import evaluate
 
@@ -123,6 +125,17 @@ def end(journal: Journal, store: Store) -> int:
     with journal.step(COMPONENT, "end", STORE, {"aside": aside}) as result:
         result["ended"] = store.end(aside)
     return int(result["ended"])
+
+
+def check_ended(journal: Journal) -> None:
+    """Refuse to bring back what the run of ``journal`` never ended on this host: a misspelled id would do nothing."""
+    if not journal.steps(COMPONENT):
+        raise RollbackError(
+            "This run ended no log-ins on this host",
+            found=journal.run_id,
+            where="rollback_run",
+            next_step=f"ls -t {os.path.dirname(journal.directory)}",
+        )
 
 
 def bring_back(journal: Journal, by: Journal, store: Store) -> int:

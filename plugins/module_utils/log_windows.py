@@ -22,7 +22,7 @@ UTC = datetime.timezone.utc
 _NAMES = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _MONTHS = {name: number for number, name in enumerate(_NAMES, 1)}
 _ACCESS = re.compile(r'\[(\d\d)/(\w{3})/(\d{4}):(\d\d):(\d\d):(\d\d) ([+-])(\d\d)(\d\d)\] "([^"]*)" (\d{3}) ')
-_SECONDS = re.compile(r'(?:\brt=|request_time=|" )"?(\d+\.\d+)')
+_SECONDS = re.compile(r'(?:\brt=|request_time=|" )"?(\d+\.\d+)(?![\d.])')
 _UPSTREAM = re.compile(r'(?:\burt=|upstream_response_time=)"?(-|[\d.])|" \d+\.\d+ "?(-|[\d.])')
 _RECORD = re.compile(
     r"\[(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(?:\.\d+)?([+-]\d\d:\d\d)?\] [\w.-]+\."

@@ -91,11 +91,18 @@ def switches(records: list[dict[str, Any]], but: str = "") -> list[dict[str, Any
     return [record for record in records if kind_of(record) != "recovery" or record.get("id") == but]
 
 
+def has_attic(record: dict[str, Any]) -> bool:
+    """Whether a rollback set tables aside: not one of the front end, nor one that left the data alone."""
+    if record.get("level") == "selective" and not (record.get("selection") or {}).get("migrations"):
+        return False
+    return record.get("level") != "frontend" and record.get("strategy") not in ("campaigns", "none")
+
+
 def attic_of(records: list[dict[str, Any]], wanted: str) -> dict[str, Any]:
-    """The rollback whose attic ``wanted`` means: an id, or ``latest`` for the newest one that is in place."""
+    """The rollback whose attic ``wanted`` means: an id, or ``latest`` for the newest one in place that has one."""
     known = [record for record in records if kind_of(record) == "rollback"]
     for record in known:
-        if record.get("id") == wanted or (wanted == "latest" and in_place(record)):
+        if record.get("id") == wanted or (wanted == "latest" and in_place(record) and has_attic(record)):
             return record
     found = f"{wanted}, {len(known)} rollbacks on record"
     raise RollbackError("There is no such rollback to recover from", found, "rollback_recover_from", SHOW)

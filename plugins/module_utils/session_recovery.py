@@ -14,6 +14,7 @@ from ansible_collections.campaign.rollback.plugins.module_utils.session_service 
     BROKEN,
     CONNECTED,
     LOGGED_OUT,
+    NOT_ASKED,
     SILENT,
     Stated,
 )
@@ -60,6 +61,9 @@ def decide(found: Evidence) -> Decision:
     if found.disk:
         # A start on a broken folder mends nothing, and may write a new device over it.
         return restore_or_link(found, found.disk)
+    if found.stated.meaning == NOT_ASKED:
+        # Nothing is known against it, and it may well be connected.
+        return Decision(GIVE_UP, found.stated.word)
     if found.stated.meaning == SILENT:
         word = f"the service does not answer ({found.stated.word})"
     if not found.restarted:

@@ -17,6 +17,8 @@ from ansible_collections.campaign.rollback.plugins.module_utils.http_checks impo
 #: What the service's word for an account means. Only the second and the third are statements about the session: an
 #: account that is merely not connected, or a service that does not answer, says nothing against what is on disk.
 CONNECTED, LOGGED_OUT, BROKEN, DISCONNECTED, SILENT = "connected", "logged out", "broken", "disconnected", "silent"
+#: The service could not be asked, such as with a token that it does not accept; then the word says why.
+NOT_ASKED = "not asked"
 
 #: method, address, headers, body -> (status, text); raises OSError if there is no answer
 Ask = Callable[[str, str, "dict[str, str]", "bytes | None"], "tuple[int, str]"]
@@ -46,9 +48,9 @@ class Stated:
     word: str = ""
 
 
-def sender(timeout_s: float) -> Ask:
-    """Asks for real, past any proxy: the service is on this host or next to it."""
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+def sender(timeout_s: float, past_proxy: bool = True) -> Ask:
+    """Asks for real; past any proxy unless told otherwise, because the service is on this host or next to it."""
+    opener = urllib.request.build_opener(*([urllib.request.ProxyHandler({})] if past_proxy else []))
 
     def ask(method: str, url: str, headers: dict[str, str], body: bytes | None) -> tuple[int, str]:
         request = urllib.request.Request(url, data=body, headers=headers, method=method)

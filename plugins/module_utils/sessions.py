@@ -11,6 +11,7 @@ import shutil
 
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
 from ansible_collections.campaign.rollback.plugins.module_utils.files import (
+    copy_tree,
     fsync_directory,
     make_private_directory,
     tree_digest,
@@ -24,25 +25,6 @@ from ansible_collections.campaign.rollback.plugins.module_utils.session_state im
 )
 
 COMPONENT = "whatsapp_session"
-
-
-def copy_folder(source: str, destination: str) -> None:
-    """Copy a folder with owners and modes to a new place, durable."""
-    shutil.copytree(source, destination, symlinks=True)
-    for directory, _names, files in os.walk(source):
-        target = os.path.normpath(os.path.join(destination, os.path.relpath(directory, source)))
-        for name in [""] + files:
-            status = os.lstat(os.path.join(directory, name))
-            os.chown(os.path.join(target, name), status.st_uid, status.st_gid, follow_symlinks=False)
-        for name in files:
-            if os.path.islink(os.path.join(target, name)):
-                continue
-            descriptor = os.open(os.path.join(target, name), os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-        fsync_directory(target)
 
 
 def beside(path: str, purpose: str) -> str:
@@ -80,7 +62,7 @@ def keep(journal: Journal, path: str, account: str, ending: str) -> str:
         name = f"{account}{ending}.{number}"
     kept = os.path.join(root, name)
     partial = beside(kept, "partial")
-    copy_folder(path, partial)
+    copy_tree(path, partial)
     os.rename(partial, kept)
     fsync_directory(root)
     return kept
@@ -120,7 +102,7 @@ def capture(session: Session, destination: str, attempts: int = 10) -> str:
         partial = beside(destination, "partial")
         before = digest_of(session.path)
         try:
-            copy_folder(session.path, partial)
+            copy_tree(session.path, partial)
         except OSError as error:
             # Either a file went away under the copy, which is tried again, or the copy cannot be made at all.
             if before and before == digest_of(session.path):
@@ -153,7 +135,7 @@ def restore(journal: Journal, session: Session, copy: str, stated: bool = False)
         )
     kept = keep(journal, session.path, session.account, "")
     staged = beside(session.path, "restored")
-    copy_folder(copy, staged)
+    copy_tree(copy, staged)
     # They name a browser that has ended; the next one would take them for a browser that runs elsewhere.
     for name in SINGLETONS:
         if os.path.lexists(os.path.join(staged, name)):
@@ -176,6 +158,6 @@ def revert(journal: Journal, by: Journal, account: str) -> bool:
             if differs:
                 staged = beside(path, "restored") if kept else ""
                 if staged:
-                    copy_folder(kept, staged)
+                    copy_tree(kept, staged)
                 swap_in(staged, path)
     return bool(steps)

@@ -91,13 +91,11 @@ accounts:
 import dataclasses
 import os
 import time
-import urllib.error
-import urllib.request
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.campaign.rollback.plugins.module_utils.cloud_api import Account, check
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
-from ansible_collections.campaign.rollback.plugins.module_utils.session_service import token_in
+from ansible_collections.campaign.rollback.plugins.module_utils.session_service import sender, token_in
 
 
 def token_of(given):
@@ -111,18 +109,9 @@ def token_of(given):
 
 
 def getter(timeout_s):
-    """Asks Meta for real; by GET alone."""
-
-    def get(url, token):
-        request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"}, method="GET")
-        try:
-            with urllib.request.urlopen(request, timeout=timeout_s) as answer:
-                return answer.status, answer.read().decode("utf-8", "replace")
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, error.read().decode("utf-8", "replace")
-
-    return get
+    """Asks Meta for real, by the host's proxy if it has one; by GET alone."""
+    ask = sender(timeout_s, past_proxy=False)
+    return lambda url, token: ask("GET", url, {"Authorization": f"Bearer {token}"}, None)
 
 
 def main() -> None:

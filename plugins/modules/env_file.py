@@ -210,7 +210,10 @@ def found_conflicts(params, live):
 
 def running(module):
     """The declared processes of this host, as systemd and pm2 know them."""
-    run = lambda argv: module.run_command(argv, cwd="/")  # noqa: E731 # as the other modules that drive programs
+
+    def run(argv):
+        return module.run_command(argv, cwd="/")
+
     names, process = module.params["units"], module.params["pm2"]
     found = []
     if names:

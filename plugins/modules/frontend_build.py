@@ -50,6 +50,11 @@ options:
   built:
     description: Directory in which the wanted build was just made, looked at after all others.
     type: path
+  kept:
+    description: Paths in a working tree that do not count as modified, such as links to shared files.
+    type: list
+    elements: str
+    default: []
   assets:
     description: Directory inside a build whose file names carry a hash.
     type: str
@@ -131,7 +136,9 @@ source:
   returned: O(state=staged)
   type: dict
 release:
-  description: The release of O(commit) on this host, in which a build can be made; empty if there is none.
+  description:
+    - The release of O(commit) on this host, in which a build can be made.
+    - Empty if there is none, or if it is the live one.
   returned: O(state=staged)
   type: str
 reasons:
@@ -147,6 +154,7 @@ names:
 answered:
   description:
     - Number of C(requests) since the exchange and of C(errors), status 5xx, among them, with the C(first).
+    - Those on paths that failed in the ten minutes before as well count C(as_before) instead.
     - Null if the run exchanged nothing.
   returned: O(state=looked)
   type: dict
@@ -174,9 +182,8 @@ class Host:
         self.params = params = module.params
         self.module = module
         self.by, self.journal = Journal.of_module(params), Journal.to_revert(params)
-        self.code = layout(
-            params["layout"], params["path"], params["repository"], params["build_path"], journal=self.by
-        )
+        places = (params["path"], params["repository"], params["build_path"])
+        self.code = layout(params["layout"], *places, params["kept"], self.by)
         self.current = self.code.current()
         self.live = self.current.build
         self.staged = os.path.join(params["builds"], params["run_id"])
@@ -224,7 +231,8 @@ def stage(host, check):
     found, reasons = host.wanted(release)
     answer = {
         "source": dataclasses.asdict(found) if found else {"kind": "", "path": "", "digest": ""},
-        "release": release[: -len(host.params["build_path"]) - 1],
+        # Nobody may be served from where a build is made.
+        "release": release[: -len(host.params["build_path"]) - 1] if release != host.live else "",
         "reasons": reasons,
         "names": {"own": builds.named(found.path), "old": only_live(host, found.path)} if found and into_live else {},
     }
@@ -233,7 +241,12 @@ def stage(host, check):
     if found is None and not check:
         raise RollbackError("There is no such front-end build", found="; ".join(reasons), where=host.params["builds"])
     if needed and not check:
+        if not destination:
+            raise RollbackError("There is no release of this commit to put its build into", host.params["commit"])
         with host.by.acting():
+            if destination == host.live and os.path.isdir(host.live):
+                # The live code is the wanted one and its build is not, so what was there is kept.
+                builds.keep(host.live, host.params["builds"], host.current.commit)
             builds.put(found.path, destination)
             if into_live:
                 exchange.try_out(host.params["builds"])
@@ -340,6 +353,7 @@ def main() -> None:
             "release": {"type": "str", "default": ""},
             "digest": {"type": "str", "default": ""},
             "built": {"type": "path"},
+            "kept": {"type": "list", "elements": "str", "default": []},
             "assets": {"type": "str", "default": "assets"},
             "into": {"type": "str", "choices": ["live", "release"], "default": "live"},
             "reload": {"type": "list", "elements": "str", "default": []},

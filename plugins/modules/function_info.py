@@ -87,7 +87,7 @@ selection:
     - What is to be restored, empty without O(answers).
     - C(functions) and C(sound) are names, C(why) tells for each of the former which tests failed.
     - C(env), C(files), C(migrations), C(processes) and C(paths) are what belongs to them.
-    - C(tests) have to pass afterwards.
+    - C(tests) have to pass afterwards. C(spared) are patterns of the files of sound functions.
   returned: success
   type: dict
 """

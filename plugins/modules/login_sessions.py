@@ -43,7 +43,7 @@ options:
     description:
       - V(counted) only counts.
       - V(ended) sets all of them aside.
-      - V(reverted) brings back what O(reverts) ended.
+      - V(reverted) brings back what O(reverts) ended; a run that ended none is refused.
     type: str
     choices: [counted, ended, reverted]
     default: counted
@@ -146,13 +146,16 @@ def main() -> None:
     acts = params["state"] != "counted" and not module.check_mode
     moved = 0
     try:
+        if params["state"] == "reverted":
+            log_ins.check_ended(Journal.to_revert(params))
         with Journal.of_module(params).acting() if acts else contextlib.nullcontext(), opened(module) as store:
             before = store.count()
             moved = act(params, store) if acts else 0
             after = store.count()
     except RollbackError as error:
         module.fail_json(msg=str(error))
-    changed = moved > 0 or (module.check_mode and params["state"] == "ended" and before > 0)
+    left = params["state"] == "reverted" and bool(Journal.to_revert(params).to_undo(log_ins.COMPONENT))
+    changed = moved > 0 or (module.check_mode and (left or (params["state"] == "ended" and before > 0)))
     module.exit_json(changed=changed, before=before, after=after, moved=moved)
 
 

@@ -45,6 +45,11 @@ options:
     type: list
     elements: str
     required: true
+  spared:
+    description: Patterns of files that must not change. A file that differs and that they cover too is an error.
+    type: list
+    elements: str
+    default: []
   what:
     description: What is restored, in words for the commit's message.
     type: str
@@ -116,6 +121,7 @@ import os
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.campaign.rollback.plugins.module_utils import file_commit, release_files
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
+from ansible_collections.campaign.rollback.plugins.module_utils.functions import matches
 from ansible_collections.campaign.rollback.plugins.module_utils.journal import RUN_OPTIONS, Journal
 from ansible_collections.campaign.rollback.plugins.module_utils.releases import layout
 
@@ -139,6 +145,18 @@ def prepare(repository, params, live):
     return wanted, file_commit.commit(
         repository, params["run_id"], live.commit, params["commit"], wanted, params["what"]
     )
+
+
+def refuse_spared(params, found):
+    """Raise if one of the files belongs to a function that works."""
+    both = [path for path in found if matches(params["spared"], path)]
+    if both:
+        raise RollbackError(
+            "Restoring these files would change what a function uses too that works",
+            found=", ".join(both),
+            where="rollback_functions",
+            next_step="if both are meant, name both with -e rollback_function=a,b",
+        )
 
 
 def is_made(params, made, new):
@@ -165,6 +183,7 @@ def main() -> None:
             "build_path": {"type": "str", "default": "public/build"},
             "commit": {"type": "str", "required": True},
             "files": {"type": "list", "elements": "str", "required": True},
+            "spared": {"type": "list", "elements": "str", "default": []},
             "what": {"type": "str", "default": "files"},
             **RUN_OPTIONS,
         },
@@ -177,6 +196,7 @@ def main() -> None:
             releases = layout(params["layout"], params["path"], params["repository"], params["build_path"])
             live = releases.current()
             found, made, new = look(params, live)
+            refuse_spared(params, found)
             changed = not is_made(params, made, new)
             if changed and not module.check_mode:
                 make(params, live, new)

@@ -62,7 +62,8 @@ RETURN = r"""
 sessions:
   description:
     - What was found of each account. C(disk) says why its folder cannot be used, C(stated) what the service's C(word)
-      means, C(copy) is the newest valid copy, C(holders) are the processes that run it.
+      means, V(not asked) if it does not accept the token or there is none. C(copy) is the newest valid copy, C(holders)
+      are the processes that run it.
     - C(action) is V(none), V(restart), V(restore), V(link) (its phone has to be linked again), V(refuse) (two of it are
       alive) or V(give_up), and C(why) the reason.
     - C(identity) is a digest of which linked device it is, empty where that cannot be known.
@@ -99,6 +100,8 @@ from ansible_collections.campaign.rollback.plugins.module_utils.session_process 
 from ansible_collections.campaign.rollback.plugins.module_utils.session_service import (
     CONNECTED,
     LOGGED_OUT,
+    NOT_ASKED,
+    Stated,
     sender,
     state_of,
 )
@@ -114,10 +117,14 @@ from ansible_collections.campaign.rollback.plugins.module_utils.sessions import 
 
 def ask_all(params):
     """What the service says of each account, at the latest after the time that may be waited."""
-    api, ask = api_of(params), sender(params["timeout_s"])
     deadline = time.monotonic() + params["wait_s"]
     while True:
-        stated = {account: state_of(api, ask, account) for account in params["accounts"]}
+        try:
+            api, ask = api_of(params), sender(params["timeout_s"])
+            stated = {account: state_of(api, ask, account) for account in params["accounts"]}
+        except RollbackError as error:
+            # A wrong token may be what a rollback is to mend, so it does not stand in its way.
+            return {account: Stated(NOT_ASKED, str(error)) for account in params["accounts"]}
         settled = all(found.meaning in (CONNECTED, LOGGED_OUT) for found in stated.values())
         if settled or time.monotonic() >= deadline:
             return stated

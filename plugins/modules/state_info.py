@@ -58,12 +58,14 @@ standbys:
   type: list
   elements: dict
 runs:
-  description: The newest runs, newest first, with C(seconds) from start to verdict (null without a verdict).
+  description:
+    - The newest runs, newest first, with C(seconds) from start to verdict (null without a verdict).
+    - C(switched) is false for one that ended before its switch.
   returned: success
   type: list
   elements: dict
 settled_at:
-  description: Unix time at which the newest rollback or undo on record ended, 0 without one.
+  description: Unix time at which the newest rollback or undo on record that switched something ended, 0 without one.
   returned: success
   type: float
 unfinished:

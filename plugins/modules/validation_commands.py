@@ -16,11 +16,14 @@ options:
   commands:
     description:
       - Tests with C(name), C(argv) and C(group) (inventory group on whose hosts it runs), and optionally C(user)
-        (V(www-data)), C(chdir) (V(/srv/campaign/current)), C(timeout_s) (V(600)) and C(rollback_only) (run only after a
-        rollback).
+        (V(www-data)), C(chdir) (O(path)), C(timeout_s) (V(600)) and C(rollback_only) (run only after a rollback).
     type: list
     elements: dict
     required: true
+  path:
+    description: Live code, in which a test runs that names no directory.
+    type: path
+    default: /srv/campaign/current
   groups:
     description: All groups of the inventory. A test that names another one is refused.
     type: list
@@ -108,6 +111,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "commands": {"type": "list", "elements": "dict", "required": True},
+            "path": {"type": "path", "default": "/srv/campaign/current"},
             "groups": {"type": "list", "elements": "str", "required": True},
             "own_groups": {"type": "list", "elements": "str", "default": []},
             "after_rollback": {"type": "bool", "default": False},
@@ -119,7 +123,7 @@ def main() -> None:
     if params["own_groups"] and not params["directory"]:
         module.fail_json(msg="directory is required with own_groups")
     try:
-        tests = parse(params["commands"], params["groups"])
+        tests = parse(params["commands"], params["groups"], params["path"])
         wanted = [
             test
             for test in tests

@@ -446,6 +446,7 @@ def test_a_rehearsal_leaves_the_live_schema_alone_and_names_what_changed(db, rec
         "differences": [],
         "affected": ["campaigns", "migrations", "options"],
         "losses": ["table options with 1 rows", "column campaigns.kind with 1 values"],
+        "demands": [],
     }
     assert state(db) == before
     assert remove(db, COPY, check=True)

@@ -200,6 +200,8 @@ def test_a_web_host_that_is_gone_ends_the_run_and_not_the_database_host(db, targ
     staged = {
         "database_migrations_staged": [{"name": NEW, "path": str(release / f"{NEW}.php"), "batch": 2}],
         "database_migrations_tables": ["campaigns", "options"],
+        # Found while staging, when the host still answered.
+        "__database_examined": {"release": str(release)},
     }
     told = play("switch", fails=True, web=gone, database_target=target, **staged)
     assert "web1 stopped answering while it reversed migrations" in told

@@ -88,6 +88,33 @@ def test_a_turn_ends_when_a_failure_said_stop(name):
             assert "run_stop" in str(task["when"]), task["name"]
 
 
+def test_the_lease_outlasts_the_tests_of_the_application():
+    plays = yaml.safe_load((ROOT / "playbooks" / "phases" / "validate.yml").read_text(encoding="utf-8"))
+    found = [[call.get("tasks_from") for call in included(play.get("tasks"))] for play in plays]
+    (tests,) = [number for number, verbs in enumerate(found) if "commands" in verbs]
+    assert "keep_lease" in found[tests - 1]
+    assert "timeout_s" in str(plays[tests - 1])
+
+
+@pytest.mark.parametrize("name", ["validate", "validate-system"])
+def test_what_counts_only_after_a_rollback_of_the_code_is_asked_for_alike(name):
+    """Requests and tests of the application: a rollback of the front end alone leaves both as they are."""
+
+    def conditions(entries):
+        for entry in entries or []:
+            call = next((entry[key] for key in entry if key.endswith(("include_role", "import_role"))), {})
+            if (call.get("name"), call.get("tasks_from")) in asked:
+                yield entry["vars"]["validation_after_rollback"]
+            for key in ("tasks", "block"):
+                yield from conditions(entry.get(key))
+
+    asked = {("campaign.rollback.validation", verb) for verb in ("commands", "outside")}
+    path = ROOT / "playbooks" / "phases" / f"{name}.yml"
+    found = list(conditions(yaml.safe_load(path.read_text(encoding="utf-8"))))
+    assert len(found) == 2
+    assert all(condition.startswith("{{ 'application' in ") for condition in found)
+
+
 YAML = sorted([*PLAYBOOKS, *ROOT.glob("roles/*/*/*.yml")])
 #: Ansible's filters for sets return their elements in any order, another one in each run.
 UNORDERED = re.compile(r"\| *(?:union|intersect|difference|symmetric_difference)\(")

@@ -72,6 +72,18 @@ def create(system, campaigns):
     system.wait_until("everything queued is sent", lambda: not system.query(unsent))
 
 
+def settled(system):
+    """Digests of the hosts, once they stay the same: faults end workers, and systemd starts new ones."""
+    seen = [digests()]
+
+    def still():
+        seen.append(digests())
+        return seen[-1] == seen[-2]
+
+    system.wait_until("the hosts settle", still)
+    return seen[-1]
+
+
 def assess(since, *arguments, status=0):
     """The assessment of what happened after ``since``, which must not touch anything; its JSON twin and its output."""
     argv = [
@@ -84,7 +96,7 @@ def assess(since, *arguments, status=0):
     ]
     for argument in arguments:
         argv += ["-e", argument]
-    before = digests()
+    before = settled(System())
     run = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
     assert run.returncode == status, run.stdout
     assert digests() == before

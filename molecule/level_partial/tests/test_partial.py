@@ -8,19 +8,15 @@ import os
 import pathlib
 import re
 import subprocess
-import sys
 
+import evidence
 import httpx
 import pytest
+from system import System
+from test_refusals import STATE, digests, on
+from traffic import Traffic
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
-sys.path[:0] = [str(ROOT / "drill" / "scenario"), str(ROOT / "molecule" / "default" / "tests")]
-
-import evidence  # noqa: E402
-from system import System  # noqa: E402
-from test_refusals import STATE, digests, on  # noqa: E402
-from traffic import Traffic  # noqa: E402
-
 WEB = ("web1", "web2")
 RELEASE = "/srv/campaign/current"
 MIGRATION = "2025_11_12_000000_forget_how_it_was"

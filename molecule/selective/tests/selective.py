@@ -6,15 +6,12 @@ import json
 import pathlib
 import re
 import subprocess
-import sys
+
+import httpx
+from system import System
+from test_refusals import STATE, digests, on, refused
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
-sys.path[:0] = [str(ROOT / "molecule" / "default" / "tests"), str(ROOT / "drill" / "scenario")]
-
-import httpx  # noqa: E402
-from system import System  # noqa: E402
-from test_refusals import STATE, digests, on, refused  # noqa: E402
-
 SYSTEM = System()
 HOSTS = {"web1": ".env", "web2": ".env", "wa1": "whatsapp.env"}
 BROKEN = "app/Http/Controllers/Api/WhatsAppController.php"

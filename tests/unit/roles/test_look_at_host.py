@@ -8,6 +8,8 @@ import pathlib
 import subprocess
 import sys
 
+import pytest
+
 ROOT = pathlib.Path(__file__).parents[3]
 PLAY = """
 - hosts: localhost
@@ -18,13 +20,21 @@ PLAY = """
 """
 
 
-def test_what_the_components_of_a_host_need_is_looked_at(tmp_path):
+@pytest.mark.parametrize(
+    ("told", "builds"),
+    [
+        ({"frontend_builds": "{root}/builds"}, "builds"),
+        ({"application_path": "{root}"}, "shared/builds"),
+        ({"application_path": "{root}/app", "application_layout": "checkout"}, "app.rollback/builds"),
+    ],
+)
+def test_what_the_components_of_a_host_need_is_looked_at(tmp_path, told, builds):
     (tmp_path / "play.yml").write_text(PLAY)
     variables = {
         "run_state_dir": str(tmp_path / "state"),
         "run_host_components": ["frontend", "gate"],
         "run_fencing": 0,
-        "frontend_builds": str(tmp_path / "builds"),
+        **{name: value.replace("{root}", str(tmp_path)) for name, value in told.items()},
         "gate_directory": str(tmp_path),
         "ansible_python_interpreter": sys.executable,
         "answer": str(tmp_path / "answer.json"),
@@ -44,5 +54,5 @@ def test_what_the_components_of_a_host_need_is_looked_at(tmp_path):
     run = subprocess.run(argv, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout + run.stderr
     found = json.loads((tmp_path / "answer.json").read_text())
-    assert set(found["paths"]) >= {str(tmp_path / "state"), str(tmp_path / "builds"), str(tmp_path / "hold.conf")}
+    assert set(found["paths"]) >= {str(tmp_path / "state"), str(tmp_path / builds), str(tmp_path / "hold.conf")}
     assert found["paths"][str(tmp_path / "hold.conf")]["existing"] == str(tmp_path / "hold.conf")

@@ -22,8 +22,8 @@ from trigger_world import inventory, traffic, write
 ROOT = pathlib.Path(__file__).parents[3]
 SOURCE = ROOT / "extensions" / "eda" / "plugins" / "event_source" / "triggers.py"
 RULEBOOKS = sorted((ROOT / "extensions" / "eda" / "rulebooks").glob("*.yml"))
-FIRED = {"fired": ["error_rate"], "level": "partial", "held": "", "rules": []}
-QUIET = {"fired": [], "level": "", "held": "", "rules": []}
+QUIET = {"fired": [], "pending": [], "level": "", "held": "", "rules": []}
+FIRED = {**QUIET, "fired": ["error_rate"], "level": "partial"}
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +86,11 @@ def test_it_does_not_end_while_a_rollback_that_it_started_may_be_under_way(sourc
     held = {**QUIET, "held": "the system is held: rollback"}
     told, made = watched(source, [FIRED, held, held, QUIET, QUIET], **AT_ONCE)
     assert (len(told), made) == (1, 4)
+
+
+def test_it_does_not_end_before_it_is_known_whether_something_fires(source):
+    pending = {**QUIET, "pending": ["error_rate"]}
+    assert watched(source, [pending, pending, QUIET, QUIET], **AT_ONCE) == ([], 3)
 
 
 def test_an_argument_that_it_does_not_know_is_refused(source):

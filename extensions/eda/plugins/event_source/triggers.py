@@ -18,7 +18,7 @@ description:
   - Runs the playbook check-triggers.yml through ansible-runner, one check after the other, never two at once. Hosts are
     reached only by that playbook.
   - An event for each check in which a trigger fired, and for each check that failed; none for a quiet one.
-  - Ends after O(minutes), and with it the rulebook, but not while something fires or a run changes the system, because
+  - Ends after O(minutes), and with it the rulebook, but not while something is wrong or a run changes the system, because
     the end of the rulebook would be that of a rollback that it has started.
 options:
   interval_s:
@@ -51,8 +51,8 @@ EXAMPLES = r"""
 RETURN = r"""
 triggers:
   description:
-    - After a check in which something fired C(fired), names, C(level), the recommended one, C(rules), the verdicts of
-      those that fired with C(since), C(value) and C(evidence), and C(at), the Unix time at which the check ended.
+    - After a check in which something fired C(fired) and C(pending), names, C(level), the recommended one, C(rules), the
+      verdicts of those that fired with C(since), C(value) and C(evidence), and C(at), the Unix time of its end.
     - After one that failed C(error) and C(at).
   type: dict
 """
@@ -73,7 +73,7 @@ Check = Callable[[str, str, float, Callable[[], bool]], dict[str, Any]]
 
 
 def check(playbook: str, inventory: str, timeout_s: float, stopped: Callable[[], bool]) -> dict[str, Any]:
-    """``{fired, level, held, rules}`` of one check, only rules that fired, or ``{error}``."""
+    """``{fired, pending, level, held, rules}`` of one check, the verdicts of rules that fired, or ``{error}``."""
     found: dict[str, Any] = {}
     problems: list[str] = []
 
@@ -99,8 +99,9 @@ def check(playbook: str, inventory: str, timeout_s: float, stopped: Callable[[],
             quiet=True,
         )
         if "fired" in found:
+            pending = [one["name"] for one in found["rules"] if one["verdict"] == "pending"]
             rules = [one for one in found["rules"] if one["verdict"] == "fired"]
-            return {"fired": found["fired"], "level": found["level"], "held": found["held"], "rules": rules}
+            return {**{key: found[key] for key in ("fired", "level", "held")}, "pending": pending, "rules": rules}
         return {"error": "; ".join(problems) or f"{run.status}: {run.stdout.read()[-500:]}"}
 
 
@@ -133,7 +134,7 @@ async def main(queue: asyncio.Queue[Any], args: dict[str, Any], run: Check = che
         if found.get("fired") or found.get("error"):
             await queue.put({"triggers": {**found, "at": time.time()}})
         pause = max(0.0, start + interval - time.monotonic())
-        busy = found.get("fired") or found.get("held")
+        busy = any(found.get(key) for key in ("fired", "pending", "held"))
         if span and not busy and time.monotonic() + pause > began + span:
             return
         await asyncio.sleep(pause)

@@ -68,6 +68,11 @@ def test_every_service_says_what_is_proven_of_it():
             {"directory": "/srv/releases/new/service", "declared_directory": "/srv/releases/new/service"},
             "pm2 wa runs in /srv/releases/new/service",
         ),
+        (
+            "pm2",
+            {"directory": "/srv/releases/older/service", "declared_directory": "/srv/releases/older/service"},
+            "pm2 wa runs in /srv/releases/older/service",
+        ),
     ],
 )
 def test_a_service_that_is_not_as_it_should_be_is_told(place, changes, detail):

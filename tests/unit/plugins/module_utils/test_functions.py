@@ -32,6 +32,7 @@ def chosen(found, wanted=(), declared=None):
 def test_the_tests_find_what_is_broken_and_nothing_else_is_restored():
     found = chosen(answers(sessions=False, home=True))
     assert (found["functions"], found["sound"]) == (["whatsapp"], ["pages"])
+    assert found["spared"] == PAGES["files"]
     assert found["why"] == {
         "whatsapp": ["sessions on web1: status 500", "sessions on web2: status 500"],
     }

@@ -25,6 +25,8 @@ COMBINED = f'192.0.2.7 - - [{CLOCK}] "GET /api/campaigns?page=2 HTTP/1.1" 500 12
         (COMBINED + ' rt=0.000 urt="-"', (NOW, "/api/campaigns", 500, 0.0, False)),
         (COMBINED + ' rt=0.5 uct="0.0" uht="0.1" urt="0.010, 0.004"', (NOW, "/api/campaigns", 500, 0.5, True)),
         (COMBINED + " 1.500 0.01 : 0.02", (NOW, "/api/campaigns", 500, 1.5, True)),
+        # nginx's own format `main` ends with the addresses that a proxy told.
+        (COMBINED + ' "203.0.113.9, 10.1.2.3"', (NOW, "/api/campaigns", 500, None, None)),
         (COMBINED + " 1.500 -", (NOW, "/api/campaigns", 500, 1.5, False)),
         (COMBINED.replace("+0000", "+0530"), (NOW - 19800, "/api/campaigns", 500, None, None)),
         (COMBINED.replace("+0000", "-0100"), (NOW + 3600, "/api/campaigns", 500, None, None)),

@@ -224,3 +224,23 @@ def test_the_attic_that_is_meant():
             runs.attic_of(records, wanted)
     with pytest.raises(RollbackError, match="no such rollback"):
         runs.attic_of([undone], "latest")
+
+
+@pytest.mark.parametrize(
+    ("newer", "found"),
+    [
+        ({"level": "frontend"}, FIRST),
+        ({"level": "partial", "strategy": "none"}, FIRST),
+        ({"level": "partial", "strategy": "campaigns"}, FIRST),
+        ({"level": "partial", "strategy": "migrations"}, SECOND),
+        ({"level": "selective", "strategy": "migrations", "selection": {"migrations": []}}, FIRST),
+        ({"level": "selective", "strategy": "migrations", "selection": {"migrations": ["a"]}}, SECOND),
+    ],
+)
+def test_the_latest_attic_is_that_of_the_newest_rollback_that_has_one(newer, found):
+    records = [
+        {"id": SECOND, "kind": "rollback", "state": "success", **newer},
+        {"id": FIRST, "kind": "rollback", "level": "full", "strategy": "", "state": "success"},
+    ]
+    assert runs.attic_of(records, "latest")["id"] == found
+    assert runs.attic_of(records, SECOND)["id"] == SECOND, "named, whatever it has"

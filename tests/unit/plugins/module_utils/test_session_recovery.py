@@ -6,7 +6,7 @@ import pytest
 from ansible_collections.campaign.rollback.plugins.module_utils import session_recovery
 from ansible_collections.campaign.rollback.plugins.module_utils.session_process import Holder
 from ansible_collections.campaign.rollback.plugins.module_utils.session_recovery import Attempts, Evidence, decide
-from ansible_collections.campaign.rollback.plugins.module_utils.session_service import Stated
+from ansible_collections.campaign.rollback.plugins.module_utils.session_service import NOT_ASKED, Stated
 
 CONNECTED, FAILED, SILENT = Stated("connected", "open"), Stated("disconnected", "failed"), Stated("silent", "URLError")
 BAD, OUT = Stated("broken", "bad_session"), Stated("logged out", "logged_out")
@@ -47,6 +47,10 @@ def evidence(stated, **known):
         (evidence(OUT, same_device=None), "link", "says logged_out"),
         (evidence(OUT, disk=TORN, same_device=False), "restore", "another device"),
         (evidence(OUT, disk="creds.json has no me.id", copy="", same_device=None), "link", "says logged_out"),
+        # Who could not be asked may well be connected.
+        (evidence(Stated(NOT_ASKED, "no token")), "give_up", "no token"),
+        (evidence(Stated(NOT_ASKED, "no token"), restarted=True), "give_up", "no token"),
+        (evidence(Stated(NOT_ASKED, "no token"), disk=TORN), "restore", TORN),
         # Two live ones are an operator's decision.
         (evidence(CONNECTED, holders=TWO), "refuse", "process 100 (node), process 200 (node)"),
         (evidence(FAILED, disk=TORN, holders=TWO), "refuse", "two processes"),

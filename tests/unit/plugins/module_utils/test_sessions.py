@@ -86,15 +86,15 @@ def leftovers(directory):
 
 
 def test_capture_copies_again_while_the_service_writes(folder, tmp_path, monkeypatch):
-    destination, writes, copy_folder = tmp_path / "point" / "sales", [], sessions.copy_folder
+    destination, writes, copy_tree = tmp_path / "point" / "sales", [], sessions.copy_tree
 
     def service_writes_meanwhile(source, target):
-        copy_folder(source, target)
+        copy_tree(source, target)
         if len(writes) < 3:
             writes.append(1)
             (folder / "session.json").write_text(json.dumps({"write": len(writes)}))
 
-    monkeypatch.setattr(sessions, "copy_folder", service_writes_meanwhile)
+    monkeypatch.setattr(sessions, "copy_tree", service_writes_meanwhile)
     digest = sessions.capture(inspect(folder), str(destination))
     assert len(writes) == 3
     assert digest == tree_digest(str(destination)) == tree_digest(str(folder))
@@ -119,13 +119,13 @@ def test_capture_copies_again_when_a_file_goes_away_under_it(folder, tmp_path, m
 
 
 def test_a_capture_that_fails_keeps_the_earlier_copy_and_no_part(folder, copy, monkeypatch):
-    before, copy_folder = tree_digest(str(copy)), sessions.copy_folder
+    before, copy_tree = tree_digest(str(copy)), sessions.copy_tree
 
     def never_the_same(source, target):
-        copy_folder(source, target)
+        copy_tree(source, target)
         (folder / "session.json").write_text(json.dumps({"write": os.urandom(4).hex()}))
 
-    monkeypatch.setattr(sessions, "copy_folder", never_the_same)
+    monkeypatch.setattr(sessions, "copy_tree", never_the_same)
     with pytest.raises(RollbackError, match="every attempt"):
         sessions.capture(inspect(folder), str(copy), attempts=3)
     assert tree_digest(str(copy)) == before
@@ -136,7 +136,7 @@ def test_a_copy_that_cannot_be_made_says_so(folder, tmp_path, monkeypatch):
     def full_disk(_source, _target):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(sessions, "copy_folder", full_disk)
+    monkeypatch.setattr(sessions, "copy_tree", full_disk)
     with pytest.raises(RollbackError, match="No space left"):
         sessions.capture(inspect(folder), str(tmp_path / "point" / "sales"))
 

@@ -204,6 +204,7 @@ def host(tmp_path, state_dir):
         ("whatsapp_session", "sales", {"path": str(tmp_path / "sessions" / "sales"), "kept": str(kept)}),
         ("gate", "{tmp}/shut/hold.conf", {"path": "{tmp}/shut/hold.conf", "source": ""}),
         ("services", "queue", {"database": 0, "keys": ["q"], "aside": "rollback:x:"}),
+        ("login_sessions", "store", {"aside": "rollback:x:"}),
     ):
         journal.begin(component, "switch", filled(name, tmp_path), filled(undo, tmp_path))
     fences.announce(state_dir, 5, 0)

@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import shutil
+import subprocess
 
 import pytest
 from ansible_collections.campaign.rollback.plugins.module_utils import builds, exchange
@@ -189,6 +190,59 @@ def test_into_a_release_nothing_is_exchanged(arguments, run_module, site, live):
     assert go(run_module, {**arguments, "into": "release"}, "staged")["source"]["kind"] == "release"
 
 
+def test_no_build_is_made_where_users_are_served_from(arguments, run_module, live):
+    """The live code is of the wanted commit, its build is not the wanted one, and no other is left."""
+    wanted = {**arguments, "commit": V2, "digest": "0" * 64, "state": "staged"}
+    assert run_module("frontend_build", wanted, check=True)["release"] == ""
+    assert run_module("frontend_build", {**wanted, "into": "release"}, check=True)["release"] == ""
+
+
+def test_a_wrong_build_of_the_wanted_live_code_is_replaced_in_one_step_and_kept(arguments, run_module, site, live):
+    wanted, wrong = builds.keep(str(live), str(site / "builds"), V2).digest, "damaged"
+    (live / "assets" / "app-v2.js").write_text(wrong)
+    digest = builds.build_digest(str(live))
+    missing = []
+    rename = exchange.rename
+
+    def watched(source, destination, flags):
+        missing.append(not (live / "manifest.json").exists())
+        rename(source, destination, flags)
+        missing.append(not (live / "manifest.json").exists())
+
+    given = {**arguments, "commit": V2, "digest": wanted, "into": "release", "state": "staged"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(exchange, "rename", watched)
+        run_module("frontend_build", given)
+    assert missing == [False, False]
+    assert builds.build_digest(str(live)) == wanted
+    kept = site / "builds" / builds.kept_name(V2, digest)
+    assert (kept / "assets" / "app-v2.js").read_text() == wrong
+
+
+def test_a_build_without_a_release_to_go_to_is_refused(arguments, run_module):
+    failed = run_module("frontend_build", {**arguments, "into": "release", "state": "staged"}, fails=True)
+    assert "There is no release of this commit" in failed["msg"]
+
+
+def test_links_in_a_working_tree_do_not_hide_that_it_has_the_commit(arguments, run_module, tmp_path):
+    """Laravel tracks files in storage, which is a link to what releases share."""
+    tree, git = tmp_path / "app", ["git", "-C", str(tmp_path / "app"), "-c", "user.name=a", "-c", "user.email=a@b"]
+    (tree / "storage").mkdir(parents=True)
+    (tree / "storage" / ".gitignore").write_text("*\n")
+    (tree / ".gitignore").write_text("/public/build\n")
+    for command in (["init", "-q"], ["add", "-f", "."], ["commit", "-qm", "v1"]):
+        subprocess.run([*git, *command], check=True)
+    commit = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
+    make(tree / "public" / "build", "v1")
+    shutil.rmtree(tree / "storage")
+    (tmp_path / "shared").mkdir()
+    (tree / "storage").symlink_to(tmp_path / "shared")
+    given = {**arguments, "path": str(tree), "layout": "checkout", "commit": commit, "into": "release"}
+    given["digest"] = builds.build_digest(str(tree / "public" / "build"))
+    found = run_module("frontend_build", {**given, "kept": ["storage"], "state": "staged"})
+    assert (found["source"]["kind"], found["changed"]) == ("release", False)
+
+
 def test_a_build_that_was_just_made_is_taken_last(arguments, run_module, site):
     shutil.rmtree(site / "builds")
     (site / "builds").mkdir()
@@ -230,7 +284,7 @@ def test_caches_are_emptied_units_reloaded_and_answers_counted(arguments, run_mo
     (cache / "pages").mkdir(parents=True)
     (cache / "pages" / "home").write_text("v2")
     (cache / "link").symlink_to(site / "v1")
-    log.write_text('192.0.2.7 - - [x] "GET /before HTTP/1.1" 500 1\n')
+    log.write_text('192.0.2.7 - - [22/Nov/2026:08:41:55 +0000] "GET /before HTTP/1.1" 500 1\n')
     module = importlib.import_module("ansible_collections.campaign.rollback.plugins.modules.frontend_build")
     monkeypatch.setattr(module, "systemctl", lambda _run, verb, units: calls.append((verb, units)))
     more = {
@@ -244,8 +298,14 @@ def test_caches_are_emptied_units_reloaded_and_answers_counted(arguments, run_mo
     assert (site / "v1" / "manifest.json").exists(), "a link in a cache is removed, not followed"
     assert calls == [("reload-or-restart", ["php.service", "nginx.service"])]
     with log.open("a") as stream:
-        stream.write('192.0.2.7 - - [x] "GET / HTTP/1.1" 200 1\n192.0.2.7 - - [x] "GET /held HTTP/1.1" 503 1\n')
-    assert run_module("frontend_build", arguments)["answered"] == {"requests": 2, "errors": 1, "first": "/held 503"}
+        for path, status in (("/", 200), ("/held", 503)):
+            stream.write(f'192.0.2.7 - - [22/Nov/2026:08:41:55 +0000] "GET {path} HTTP/1.1" {status} 1\n')
+    assert run_module("frontend_build", arguments)["answered"] == {
+        "requests": 2,
+        "errors": 1,
+        "as_before": 0,
+        "first": "/held 503",
+    }
     assert run_module("frontend_build", {**arguments, "held": "^/held"})["answered"]["errors"] == 0
     go(run_module, arguments, "reverted", **more)
     assert len(calls) == 2

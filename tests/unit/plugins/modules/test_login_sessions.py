@@ -50,10 +50,31 @@ def test_end_and_back_by_another_run(arguments, run_module, redis, state_dir):
     assert [step.state for step in Journal(RUN_ID, state_dir).steps()] == ["undone"]
 
 
-@pytest.mark.parametrize("state", ["counted", "ended", "reverted"])
-def test_check_mode_and_a_run_that_ended_none_only_count(arguments, run_module, redis, state, untouched):
+@pytest.mark.parametrize("state", ["counted", "ended"])
+def test_check_mode_only_counts(arguments, run_module, redis, state, untouched):
     calls, answers = redis
     answers += [3, 3]
     with untouched():
         found = run_module("login_sessions", {**arguments, "state": state}, check=True)
     assert (found["changed"], found["moved"], calls) == (state == "ended", 0, [COUNT, COUNT])
+
+
+def test_check_mode_tells_whether_there_is_something_to_bring_back(arguments, run_module, redis):
+    _calls, answers = redis
+    back = {**arguments, "run_id": UNDO, "reverts": RUN_ID, "state": "reverted"}
+    answers += [3, 3, 0]
+    run_module("login_sessions", {**arguments, "state": "ended"})
+    for there in (True, False):
+        answers += [0, 0]
+        assert run_module("login_sessions", back, check=True)["changed"] is there
+        answers += [0, 3 if there else 0, 3]
+        if there:
+            run_module("login_sessions", back)
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_a_run_that_ended_none_is_refused(arguments, run_module, redis, untouched, check):
+    back = {**arguments, "run_id": UNDO, "reverts": RUN_ID, "state": "reverted"}
+    with untouched():
+        assert "ended no log-ins" in run_module("login_sessions", back, check=check, fails=True)["msg"]
+    assert redis[0] == []

@@ -174,6 +174,7 @@ def test_after_its_own_switch_a_repeated_run_finds_itself_done(arguments, run_mo
     ("wrong", "message"),
     [
         ({"files": ["app/Client.php", "nothing/**"]}, "No file answers to this pattern.*Found: nothing/**"),
+        ({"spared": ["app/*nt.php"]}, "a function uses too that works.*Found: app/Client.php"),
         ({"commit": "0" * 40}, "git failed"),
         ({"repository": "/nowhere"}, "There is no repository"),
         ({"run_id": "../x"}, "run id"),
@@ -186,6 +187,10 @@ def test_what_cannot_be_done_is_refused_before_anything_is_written(
     with untouched():
         said = run_module("release_files", {**arguments, **wrong}, check=check, fails=True)["msg"]
     assert all(part in said for part in message.split(".*"))
+
+
+def test_a_file_that_stays_as_it_is_may_belong_to_others(arguments, run_module):
+    assert "bin/run" not in run_module("release_files", {**arguments, "spared": ["bin/*"]}, check=True)["files"]
 
 
 def test_a_file_that_releases_share_is_refused(arguments, run_module, untouched, tmp_path):

@@ -182,6 +182,17 @@ def test_restart_gives_up_and_says_how_it_stands(restart, service):
     assert found["sessions"]["sales"] == {"stated": "disconnected", "word": "failed", "attempts": 2}
 
 
+def test_a_service_that_cannot_be_asked_is_told_and_stands_in_nobodys_way(info, service, tmp_path):
+    service.answers["/health"] = (401, {})
+    found = info()
+    assert {action for action, _why in found.values()} == {"give_up"}
+    assert all("does not accept the token" in why for _action, why in found.values())
+    (tmp_path / "whatsapp.env").write_text("PORT=3000\n")
+    assert all("There is no token" in why for _action, why in info().values())
+    (tmp_path / "sessions" / "sales" / "creds.json").write_text("{")
+    assert info()["sales"][0] == "restore"
+
+
 def test_a_logged_out_account_is_not_restarted(restart, service):
     service.states["sales"] = "logged_out"
     assert restart()["changed"] is False

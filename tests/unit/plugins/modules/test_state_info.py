@@ -68,6 +68,8 @@ def test_runs_and_the_one_that_stopped_half_way(run_module, state_dir, tmp_path)
     found = look(run_module, state_dir, tmp_path)
     assert (found["runs"][0]["seconds"], found["runs"][0]["operator"], found["unfinished"]) == (90, "ann", {})
     assert found["settled_at"] == 1795168890
+    record(state_dir, IDS[1], "failed", finished="2026-11-21T10:01:30Z", switched=False)
+    assert look(run_module, state_dir, tmp_path)["settled_at"] == 1795168890, "what it saw is as it was"
     record(state_dir, IDS[1], "switching")
     found = look(run_module, state_dir, tmp_path)
     assert found["unfinished"] == {"id": IDS[1], "kind": "rollback", "state": "switching"}
