@@ -138,6 +138,9 @@ def answered(system: System, traffic: Traffic, artifacts: pathlib.Path) -> dict[
         say("It fired; now the rulebooks are alone")
         system.wait_until("a rollback ended", lambda: any(run.get("finished") for run in rollbacks(system)), BUDGET_S)
         ended = time.time()
+        (run,) = rollbacks(system)
+        if run["state"] != "success":
+            sys.exit(f"The rollback ended {run['state']}: {run.get('failures')}")
         samples = list(traffic.samples)
         system.wait_until("the watch ends by itself", lambda: watch.poll() is not None, 300)
         settled = rollbacks(system)

@@ -18,8 +18,8 @@ description:
   - Runs the playbook check-triggers.yml through ansible-runner, one check after the other, never two at once. Hosts are
     reached only by that playbook.
   - An event for each check in which a trigger fired, and for each check that failed; none for a quiet one.
-  - Ends after O(minutes), and with it the rulebook, but not while something is wrong or a run changes the system, because
-    the end of the rulebook would be that of a rollback that it has started.
+  - Ends after O(minutes), and with it the rulebook, but not while something is wrong or a run changes the system,
+    because the end of the rulebook would be that of a rollback that it has started.
 options:
   interval_s:
     description: Seconds from the beginning of a check to that of the next. One that takes longer delays the next.
@@ -51,8 +51,8 @@ EXAMPLES = r"""
 RETURN = r"""
 triggers:
   description:
-    - After a check in which something fired C(fired) and C(pending), names, C(level), the recommended one, C(rules), the
-      verdicts of those that fired with C(since), C(value) and C(evidence), and C(at), the Unix time of its end.
+    - After a check in which something fired C(fired) and C(pending), names, C(level), the recommended one, C(rules),
+      the verdicts of those that fired with C(since), C(value) and C(evidence), and C(at), the Unix time of its end.
     - After one that failed C(error) and C(at).
   type: dict
 """
