@@ -33,7 +33,7 @@ up: setup ## Bring up the drill system: containers, release v1, data
 
 .PHONY: drill
 drill: export DRILL_BROWSER ?= writes
-drill: setup ## Break the drill system, roll it back under traffic, undo, show the evidence (LEVEL=full, partial, frontend or selective, LAYOUT=releases or checkout)
+drill: setup ## Break the drill system, roll it back under traffic, undo, show the evidence (LEVEL=full, partial, frontend, selective or auto, LAYOUT=releases or checkout)
 	drill/bin/up --fresh
 	python drill/scenario/run.py $(LEVEL)
 

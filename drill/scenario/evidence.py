@@ -122,7 +122,7 @@ def build(level: str, observed: dict[str, Any]) -> dict[str, Any]:
         "rows_lost": observed["rows_lost"],
         "later_rows": sum(table["brought"] for found in recovered for table in found["tables"].values()),
         "duplicate_sends": observed["duplicate_sends"],
-        "phases": phases(observed["events"], observed["ended"]),
+        "phases": observed.get("phases") or phases(observed["events"], observed["ended"]),
         "checks": {
             "passed": sum(check["passed"] for check in observed["checks"]),
             "failed": sum(not check["passed"] for check in observed["checks"]),
@@ -136,4 +136,5 @@ def build(level: str, observed: dict[str, Any]) -> dict[str, Any]:
         },
         "budget_s": observed["budget_s"],
         **({"nobody_served_s": nobody_served(samples)} if level == "partial" else {}),
+        **({"detection": observed["detection"]} if "detection" in observed else {}),
     }

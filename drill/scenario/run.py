@@ -12,6 +12,7 @@ import sys
 import time
 from typing import Any
 
+import auto
 import evidence
 import frontend
 import httpx
@@ -114,6 +115,7 @@ def data_and_code(system: System, traffic: Traffic, artifacts: pathlib.Path, lev
 
 #: The drill of each level.
 DRILLS = {
+    "auto": auto.drill,
     "frontend": frontend.drill,
     "selective": selective.drill,
     **{level: functools.partial(data_and_code, level=level) for level in BUDGET_S},

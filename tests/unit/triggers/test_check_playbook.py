@@ -10,29 +10,9 @@ import time
 
 import pytest
 import yaml
-from trigger_world import traffic, write
+from trigger_world import inventory, traffic, write
 
 ROOT = pathlib.Path(__file__).parents[3]
-COMPONENTS = ("application", "frontend", "database", "env_restore", "services", "whatsapp_session", "gate")
-
-
-def inventory(place):
-    host = {
-        "triggers_access_log": str(place / "access.log"),
-        "database_schema": "",
-        "run_state_dir": str(place / "state"),
-    }
-    said = {
-        "ansible_connection": "local",
-        "ansible_python_interpreter": "{{ ansible_playbook_python }}",
-        "ansible_become": False,
-        "rollback_environment": "try",
-        "rollback_state_host": "web1",
-        "rollback_component_groups": {name: ["web"] for name in COMPONENTS},
-        # What this machine is like is not the question.
-        "triggers_rules": [{"name": name, "enabled": False} for name in ("memory", "database_unreachable")],
-    }
-    return {"all": {"vars": said, "children": {"web": {"hosts": {"web1": host}}}}}
 
 
 @pytest.mark.parametrize(("share", "status", "verdict"), [(0.01, 0, "ok"), (0.4, 2, "fired")])

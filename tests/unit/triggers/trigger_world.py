@@ -149,3 +149,23 @@ class World:
         self.memory = json.loads(json.dumps(self.memory))
         self.found = found
         return {rule["name"]: rule for rule in found["rules"]}
+
+
+COMPONENTS = ("application", "frontend", "database", "env_restore", "services", "whatsapp_session", "gate")
+
+
+def inventory(place):
+    """Of one host that is this one, with its log and what is remembered in ``place``."""
+    host = {"triggers_access_log": str(place / "access.log"), "database_schema": ""}
+    said = {
+        "run_state_dir": str(place / "state"),
+        "ansible_connection": "local",
+        "ansible_python_interpreter": "{{ ansible_playbook_python }}",
+        "ansible_become": False,
+        "rollback_environment": "try",
+        "rollback_state_host": "web1",
+        "rollback_component_groups": {name: ["web"] for name in COMPONENTS},
+        # What this machine is like is not the question.
+        "triggers_rules": [{"name": name, "enabled": False} for name in ("memory", "database_unreachable")],
+    }
+    return {"all": {"vars": said, "children": {"web": {"hosts": {"web1": host}}}}}
