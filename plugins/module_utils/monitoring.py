@@ -23,8 +23,7 @@ POINTS = {
     "rollback_restore_point_size_bytes": "Size of its backup of the database.",
 }
 RUNS = {
-    "rollback_run_started_timestamp_seconds": "When a run began.",
-    "rollback_run_state": "1, with the state that the run is in as a label.",
+    "rollback_run_started_timestamp_seconds": "When a run began, which is in this state now.",
     "rollback_run_duration_seconds": "From its start to its verdict (RTO).",
     "rollback_run_outage_seconds": "How long the gate was closed, on the host where it was longest.",
     "rollback_run_lost_rows": "Later rows that it did not bring back (RPO), absent if it recovered none.",
@@ -64,7 +63,7 @@ def _run(state_dir: str, entry: Mapping[str, Any]) -> tuple[dict[str, str], list
     labels = {"run": entry["id"], "kind": entry["kind"], "level": entry["level"], "state": entry["state"]}
     changes = _changes(os.path.join(state_dir, "runs", entry["id"], "journals.jsonl"))
     started = impact_state.seconds_of(entry["id"][:16])
-    return labels, [started, 1, entry["seconds"], _outage(changes), _lost(changes)]
+    return labels, [started, entry["seconds"], _outage(changes), _lost(changes)]
 
 
 def _drill(evidence: Mapping[str, Any]) -> tuple[dict[str, str], list[float | None]]:
