@@ -13,7 +13,13 @@ from ansible_collections.campaign.rollback.plugins.filter.triggers import (
     trigger_series,
     trigger_silent,
 )
-from ansible_collections.campaign.rollback.plugins.module_utils.trigger_alerts import CHECKED, HELD, LIMIT, VALUE, exposition
+from ansible_collections.campaign.rollback.plugins.module_utils.trigger_alerts import (
+    CHECKED,
+    HELD,
+    LIMIT,
+    VALUE,
+    exposition,
+)
 from ansible_collections.campaign.rollback.plugins.module_utils.trigger_check import Hold, check
 from ansible_collections.campaign.rollback.plugins.module_utils.trigger_rules import parse
 from ansible_collections.campaign.rollback.plugins.module_utils.trigger_series import looked
