@@ -33,9 +33,9 @@ def journal(state_dir):
 
 
 @pytest.fixture(scope="session")
-def prometheus_tools():
+def monitoring_tools():
     """Directory of the real Prometheus, Alertmanager and node_exporter with promtool and amtool."""
-    unpack = pathlib.Path(__file__).parents[1] / "unpack-prometheus"
+    unpack = pathlib.Path(__file__).parents[1] / "unpack-monitoring"
     return pathlib.Path(subprocess.run([unpack], stdout=subprocess.PIPE, text=True, check=True).stdout.strip())
 
 

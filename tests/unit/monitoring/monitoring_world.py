@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 
+import pytest
 from ansible_collections.campaign.rollback.plugins.module_utils import monitoring, runs, trigger_alerts, trigger_check
 from ansible_collections.campaign.rollback.plugins.module_utils.restore_points import Store
 from ansible_collections.campaign.rollback.plugins.module_utils.trigger_rules import parse
 from ansible_collections.campaign.rollback.plugins.module_utils.trigger_series import looked
+from ansible_collections.campaign.rollback.plugins.modules import validation_browser
 
 #: 2026-11-22 10:00:00 UTC.
 NOW = 1795341600.0
 POINTS = ("20261121T100000Z", "20261122T090000Z")
 RUN = "20261122T093000Z"
+BROWSER = pytest.mark.skipif(
+    validation_browser.async_playwright is None or not any(map(shutil.which, validation_browser.NAMES)),
+    reason="needs Playwright and a Chromium",
+)
 DRILL = {
     "level": "full",
     "verdict": "success",

@@ -38,11 +38,11 @@ def test_so_does_every_alert(state_dir):
     assert asked - exported == set()
 
 
-def test_prometheus_understands_every_question(prometheus_tools, tmp_path):
+def test_prometheus_understands_every_question(monitoring_tools, tmp_path):
     asked = [text.replace("$instance", ".+").replace("$trigger", "memory") for text in strings(DASHBOARD, "expr")]
     rules = [{"record": f"panel:{number}", "expr": text} for number, text in enumerate(asked)]
     (tmp_path / "rules.yml").write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": rules}]}))
-    argv = [prometheus_tools / "promtool", "check", "rules", tmp_path / "rules.yml"]
+    argv = [monitoring_tools / "promtool", "check", "rules", tmp_path / "rules.yml"]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{len(rules)} rules found" in done.stdout

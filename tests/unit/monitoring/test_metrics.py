@@ -25,10 +25,10 @@ def of(name, state_dir, drills=()):
     return {labels[len(name) :]: value for labels, value in found.items() if labels.split("{")[0] == name}
 
 
-def test_promtool_likes_names_units_and_help(prometheus_tools, state_dir):
+def test_promtool_likes_names_units_and_help(monitoring_tools, state_dir):
     text = everything(state_dir)
     done = subprocess.run(
-        [prometheus_tools / "promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=False
+        [monitoring_tools / "promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
     assert len(told(text)) > 80

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import http.server
 import json
@@ -19,8 +20,8 @@ import urllib.request
 
 import pytest
 import yaml
-from ansible_collections.campaign.rollback.plugins.module_utils import monitoring, trigger_alerts
-from monitoring_world import DRILL, check, world
+from ansible_collections.campaign.rollback.plugins.module_utils import monitoring, status_page, trigger_alerts
+from monitoring_world import BROWSER, DRILL, check, world
 from test_dashboard import DASHBOARD, strings
 
 ROOT = pathlib.Path(__file__).parents[3]
@@ -75,7 +76,8 @@ def written(tmp_path_factory, webhook):
         "monitoring_people": {"webhook_configs": [{"url": f"http://127.0.0.1:{webhook.server_port}/people"}]},
         "monitoring_page": str(place / "page"),
         "monitoring_page_group": group,
-        "monitoring_nginx": str(place / "nginx.conf"),
+        "monitoring_nginx": str(place / "snippet.conf"),
+        "monitoring_nginx_users": str(place / "users"),
     }
     (place / "hosts.yml").write_text(yaml.safe_dump({"all": {"vars": said, "hosts": {"here": {}}}}))
     argv = ["ansible-playbook", "-i", str(place / "hosts.yml"), "playbooks/setup-monitoring.yml"]
@@ -104,12 +106,12 @@ def ask(url):
         return json.loads(answer.read())
 
 
-def asked_until(url, wanted, process):
+def asked_until(url, wanted, process, how=ask):
     """The answer once it is as wanted; the time is for a machine that has other things to do."""
     end = time.monotonic() + 180
     while True:
         with contextlib.suppress(urllib.error.URLError, ConnectionError):
-            found = ask(url)
+            found = how(url)
             if wanted(found):
                 return found
         assert process.poll() is None, "the server has ended"
@@ -118,7 +120,7 @@ def asked_until(url, wanted, process):
 
 
 @pytest.fixture(scope="module")
-def prometheus(written, prometheus_tools):
+def prometheus(written, monitoring_tools):
     """Address of a Prometheus that looks at node_exporter, and tells an Alertmanager, all with what was written."""
     place = written
     (place / "textfile").mkdir()
@@ -137,7 +139,7 @@ def prometheus(written, prometheus_tools):
     with (
         running(
             place / "node.log",
-            prometheus_tools / "prometheus-node-exporter",
+            monitoring_tools / "prometheus-node-exporter",
             f"--web.listen-address={node}",
             "--collector.disable-defaults",
             "--collector.textfile",
@@ -145,7 +147,7 @@ def prometheus(written, prometheus_tools):
         ),
         running(
             place / "alertmanager.log",
-            prometheus_tools / "prometheus-alertmanager",
+            monitoring_tools / "prometheus-alertmanager",
             f"--web.listen-address={alertmanager}",
             f"--config.file={place / 'alertmanager.yml'}",
             f"--storage.path={place / 'alertmanager'}",
@@ -153,7 +155,7 @@ def prometheus(written, prometheus_tools):
         ) as receiver,
         running(
             place / "prometheus.log",
-            prometheus_tools / "prometheus",
+            monitoring_tools / "prometheus",
             f"--web.listen-address={server}",
             f"--config.file={place / 'prometheus.yml'}",
             f"--storage.tsdb.path={place / 'data'}",
@@ -165,8 +167,8 @@ def prometheus(written, prometheus_tools):
         yield url
 
 
-def test_amtool_accepts_the_route(prometheus_tools, written):
-    tool = prometheus_tools / "amtool"
+def test_amtool_accepts_the_route(monitoring_tools, written):
+    tool = monitoring_tools / "amtool"
     subprocess.run([tool, "check-config", written / "alertmanager.yml"], check=True, stdout=subprocess.PIPE)
     for labels, receivers in (("trigger=memory", "rulebook,people"), ("alertname=RollbackTriggersSilent", "people")):
         argv = [tool, "config", "routes", "test", f"--config.file={written / 'alertmanager.yml'}", labels]
@@ -176,16 +178,73 @@ def test_amtool_accepts_the_route(prometheus_tools, written):
     assert stat.S_IMODE((written / "alertmanager.yml").stat().st_mode) == 0o640
 
 
-def test_promtool_accepts_the_rules(prometheus_tools, written):
-    subprocess.run([prometheus_tools / "promtool", "check", "rules", written / "rules.yml"], check=True)
+def test_promtool_accepts_the_rules(monitoring_tools, written):
+    subprocess.run([monitoring_tools / "promtool", "check", "rules", written / "rules.yml"], check=True)
 
 
-def test_the_page_is_for_nginx_alone_and_asks_for_a_password(written):
+NGINX = """
+daemon off; error_log stderr; pid {place}/nginx.pid; {user}
+events {{}}
+http {{
+    access_log off; types {{ text/html html; }}
+    client_body_temp_path {place}/t1; proxy_temp_path {place}/t2; fastcgi_temp_path {place}/t3;
+    uwsgi_temp_path {place}/t4; scgi_temp_path {place}/t5;
+    server {{
+        listen {listen};
+        include {place}/snippet.conf;
+        location ~ \\.(json|html)$ {{ root {place}/page; }}
+    }}
+}}
+"""
+
+
+@pytest.fixture(scope="module")
+def nginx(written, monitoring_tools):
+    """Address of an nginx that includes what was written, in a server block that would give files away."""
+    (written / "page" / "data.json").write_text(json.dumps(page_of(check())))
+    listen = f"127.0.0.1:{free_port()}"
+    user = "user root;" if os.geteuid() == 0 else ""
+    (written / "nginx.conf").write_text(NGINX.format(place=written, listen=listen, user=user))
+    program = monitoring_tools / "nginx"
+    with running(written / "nginx.log", program, "-p", written, "-c", written / "nginx.conf") as process:
+        asked_until(f"http://{listen}", lambda status: status == 404, process, status_of)
+        yield f"http://{listen}/monitoring/"
+
+
+def page_of(found):
+    return status_page.data(found, b"", "try", time.time(), 21600)
+
+
+def status_of(url, password=""):
+    headers = {"Authorization": "Basic " + base64.b64encode(f"operator:{password}".encode()).decode()}
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=10) as answer:
+            return answer.status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def test_the_page_is_for_nginx_and_for_those_with_the_password(written, nginx):
     assert stat.S_IMODE((written / "page").stat().st_mode) == 0o2750
     assert stat.S_IMODE((written / "page" / "index.html").stat().st_mode) == 0o640
-    included = (written / "nginx.conf").read_text()
-    assert f"alias {written}/page/;" in included
-    assert "auth_basic_user_file /etc/nginx/rollback-monitoring.users;" in included
+    paths = ("", "index.html", "data.json")
+    (written / "users").unlink(missing_ok=True)
+    # Without anybody who may look, nobody may.
+    assert [status_of(nginx + path, TOKEN) for path in paths] == [403] * 3
+    (written / "users").write_text(f"operator:{{PLAIN}}{TOKEN}\n")
+    assert [status_of(nginx + path) for path in paths] == [401] * 3
+    assert [status_of(nginx + path, TOKEN) for path in paths] == [200] * 3
+    assert status_of(nginx.rstrip("/"), TOKEN) == 200
+
+
+@BROWSER
+def test_the_page_works_within_what_nginx_allows_it(written, nginx, chromium):
+    (written / "users").write_text(f"operator:{{PLAIN}}{TOKEN}\n")
+    context = chromium.new_context(http_credentials={"username": "operator", "password": TOKEN})
+    page = context.new_page()
+    page.goto(nginx)
+    page.locator("#rule-memory[data-verdict=fired] svg").wait_for()
+    context.close()
 
 
 def test_an_alert_reaches_the_rulebook_at_once_with_its_token(prometheus, webhook):

@@ -15,14 +15,9 @@ import threading
 
 import pytest
 from ansible_collections.campaign.rollback.plugins.module_utils import status_page
-from ansible_collections.campaign.rollback.plugins.modules import validation_browser
-from monitoring_world import NOW, check
+from monitoring_world import BROWSER, NOW, check
 
 PAGE = pathlib.Path(__file__).parents[3] / "roles" / "monitoring" / "files" / "status.html"
-BROWSER = pytest.mark.skipif(
-    validation_browser.async_playwright is None or not any(map(shutil.which, validation_browser.NAMES)),
-    reason="needs Playwright and a Chromium",
-)
 
 
 def data(uses, minute=60, held=""):
@@ -92,18 +87,6 @@ def site(tmp_path_factory):
     httpd.shutdown()
     thread.join()
     httpd.server_close()
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        path = next(filter(None, map(shutil.which, validation_browser.NAMES)))
-        arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
-        browser = playwright.chromium.launch(executable_path=path, args=arguments)
-        yield browser
-        browser.close()
 
 
 @contextlib.contextmanager

@@ -84,16 +84,16 @@ def promtool(tools, *arguments):
     return done.stdout
 
 
-def test_promtool_accepts_every_rule(prometheus_tools, tmp_path):
+def test_promtool_accepts_every_rule(monitoring_tools, tmp_path):
     (tmp_path / "rules.yml").write_text(yaml.safe_dump(trigger_alerts(OWN)))
-    told = promtool(prometheus_tools, "check", "rules", tmp_path / "rules.yml")
+    told = promtool(monitoring_tools, "check", "rules", tmp_path / "rules.yml")
     assert f"SUCCESS: {len(parse(OWN)) + 1} rules found" in told
 
 
-def test_promtool_proves_the_rules_of_the_collection(prometheus_tools, tmp_path):
+def test_promtool_proves_the_rules_of_the_collection(monitoring_tools, tmp_path):
     (tmp_path / "rollback.yml").write_text(yaml.safe_dump(trigger_alerts([])))
     shutil.copy(ROOT / "tests" / "prometheus" / "rollback_test.yml", tmp_path)
-    assert "SUCCESS" in promtool(prometheus_tools, "test", "rules", tmp_path / "rollback_test.yml")
+    assert "SUCCESS" in promtool(monitoring_tools, "test", "rules", tmp_path / "rollback_test.yml")
 
 
 def test_what_all_hosts_measured_and_who_was_silent():
