@@ -43,7 +43,7 @@ down: setup ## Remove the drill system's containers
 
 .PHONY: lint
 lint: setup ## Lint playbooks, roles, plugins and Python
-	shellcheck drill/bin/* tests/install-packages tests/unpack-mysql tests/sanity.sh .ci/run
+	shellcheck drill/bin/* tests/install-packages tests/unpack-mysql tests/unpack-monitoring tests/sanity.sh .ci/run
 	yamllint --strict .
 	ansible-lint --offline
 	ruff check .

@@ -52,6 +52,7 @@ MAKERS: dict[str, Callable[[], str]] = {
     "api_token": lambda: part(40),
     "user_password": lambda: part(24),
     "eda_webhook_token": lambda: part(40),
+    "monitoring_password": lambda: part(24),
     "database_password": lambda: hostile(ASCII),
     "session_secret": lambda: hostile(EVERYTHING),
     "contact_name": lambda: hostile(EVERYTHING),

@@ -114,6 +114,7 @@ def build(level: str, observed: dict[str, Any]) -> dict[str, Any]:
         "schema": SCHEMA,
         "level": level,
         "verdict": observed["verdict"],
+        "finished": datetime.datetime.fromtimestamp(observed["ended"], datetime.timezone.utc).isoformat("T", "seconds"),
         "rto_s": round(observed["ended"] - observed["began"], 1),
         "outage_s": outage(samples),
         "requests": len(samples),

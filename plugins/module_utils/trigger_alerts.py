@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ansible_collections.campaign.rollback.plugins.module_utils.exposition import Gauge, Sample, text
 from ansible_collections.campaign.rollback.plugins.module_utils.trigger_rules import Rule
 from ansible_collections.campaign.rollback.plugins.module_utils.trigger_verdicts import WORST
 
-VALUE, VERDICT = "rollback_trigger_value", "rollback_trigger_verdict"
+VALUE, LIMIT, VERDICT = "rollback_trigger_value", "rollback_trigger_limit", "rollback_trigger_verdict"
 HELD, CHECKED = "rollback_trigger_held", "rollback_trigger_checked_timestamp_seconds"
 #: Seconds after which checks that ended are an alert of their own.
 SILENT_S = 300
@@ -52,24 +53,19 @@ def expression(rule: Rule) -> str:
 
 def exposition(found: Mapping[str, Any], now: float) -> str:
     """What ``trigger_check.check`` returned, in Prometheus' text format; a rule that can tell nothing has no value."""
-    told = {
-        VALUE: ("Newest value of a rule.", [(f'{{trigger="{one["name"]}"}}', one["value"]) for one in found["rules"]]),
-        VERDICT: (
-            "1 for the verdict that a rule has.",
-            [
-                (f'{{trigger="{one["name"]}",verdict="{verdict}"}}', int(one["verdict"] == verdict))
-                for one in found["rules"]
-                for verdict in WORST
-            ],
-        ),
-        HELD: (
-            "1 while nothing may fire: in a cool-down, and while somebody changes the system.",
-            [("", int(bool(found["held"])))],
-        ),
-        CHECKED: ("When the triggers were checked last.", [("", round(now))]),
-    }
-    lines = []
-    for name, (text, samples) in told.items():
-        lines += [f"# HELP {name} {text}", f"# TYPE {name} gauge"]
-        lines += [f"{name}{labels} {value}" for labels, value in samples if value is not None]
-    return "\n".join(lines) + "\n"
+    rules = found["rules"]
+    verdicts: list[Sample] = [
+        ({"trigger": one["name"], "verdict": verdict}, int(one["verdict"] == verdict))
+        for one in rules
+        for verdict in WORST
+    ]
+    held = int(bool(found["held"]))
+    return text(
+        [
+            Gauge(VALUE, "Newest value of a rule.", [({"trigger": one["name"]}, one["value"]) for one in rules]),
+            Gauge(LIMIT, "Where a value becomes wrong.", [({"trigger": one["name"]}, one["limit"]) for one in rules]),
+            Gauge(VERDICT, "1 for the verdict that a rule has.", verdicts),
+            Gauge(HELD, "1 while nothing may fire: in a cool-down, or while the system is changed.", [({}, held)]),
+            Gauge(CHECKED, "When the triggers were checked last.", [({}, round(now))]),
+        ]
+    )

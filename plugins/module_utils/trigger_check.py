@@ -198,6 +198,7 @@ def _told(
         "level": rule.level,
         "severity": rule.severity,
         "limit": rule.limit,
+        "above": rule.above is not None,
         "value": _value(rule, verdicts.values()),
         "values": [described(value) for value in worst.values[:MOST_VALUES]],
         "evidence": list(dict.fromkeys(place for one in own for place in one.evidence))[:MOST_PLACES] if wrong else [],
