@@ -1,7 +1,8 @@
 """The drill of a rollback that nobody starts: v2 fails, the real ansible-rulebook notices and answers.
 
-Two of them run, one that watches and one that listens as for Alertmanager. Both are woken up by the same fault; one
-rollback may come of it.
+First two of them run, one that watches and one that listens as for Alertmanager. Both are woken up by the same fault;
+one rollback may come of it. Then v2 is back and fails again, and it is the real Prometheus and Alertmanager that
+notice, before anybody listens.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ import pathlib
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import httpx
+import monitored
 import yaml
-from steps import checks_from_outside, lost, quiet, say
+from steps import checks_from_outside, confirmation, lost, quiet, say
 from system import ROOT, System
 from traffic import Traffic
 
@@ -51,6 +53,24 @@ def rollbacks(system: System) -> list[dict[str, Any]]:
     return [record for record in records if record.get("kind", "rollback") == "rollback"]
 
 
+def ended(system: System, earlier: Sequence[str] = ()) -> bool:
+    """Whether a rollback ended that is not one of the earlier ones."""
+    return any(run.get("finished") for run in rollbacks(system) if run["id"] not in earlier)
+
+
+def acquired(system: System, run: str) -> float:
+    """When a run got the lease, Unix time."""
+    leases = [json.loads(line) for line in on_state_host(system, f"cat {STATE}/leases.jsonl").splitlines()]
+    return min(float(lease["acquired_at"]) for lease in leases if lease["run_id"] == run)
+
+
+def switch(system: System, faults: dict[str, float], artifacts: pathlib.Path) -> None:
+    """Switch these faults of v2 on, and others off."""
+    path = artifacts / "faults.json"
+    path.write_text(json.dumps({"drill_faults": faults}))
+    system.must("drill/faults.yml", {"@" + str(path): ""})
+
+
 def verdict(system: System) -> dict[str, Any]:
     """What the last check said of the rule: ``{verdict, since, at}``, empty before the first one."""
     known = json.loads(on_state_host(system, f"cat {STATE}/triggers.json 2>/dev/null || echo '{{}}'"))
@@ -69,7 +89,7 @@ def rulebook(system: System, name: str, artifacts: pathlib.Path) -> Iterator[tup
     """The real ansible-rulebook beside this program; gives its process and what it prints."""
     variables = system.state / "watch.yml"
     variables.touch(mode=0o600)
-    settings = {"project": str(ROOT), "interval_s": INTERVAL_S, "minutes": 2}
+    settings: dict[str, Any] = {"project": str(ROOT), "interval_s": INTERVAL_S, "minutes": 2}
     settings |= {"webhook_host": f"{system.network}.1", "webhook_port": PORT}
     variables.write_text(yaml.safe_dump({**settings, "webhook_token": system.secret("eda_webhook_token")}))
     said = {"ANSIBLE_INVENTORY": str(INVENTORY), "DRILL_STATE": str(system.state.parent), "ANSIBLE_NOCOLOR": "1"}
@@ -129,15 +149,13 @@ def answered(system: System, traffic: Traffic, artifacts: pathlib.Path) -> dict[
         system.wait_until("the healthy system is checked", lambda: verdict(system).get("verdict") == "ok")
         system.wait_until("the webhook listens", lambda: send(system, "wrong") == 401)
         began = time.time()
-        faults = artifacts / "faults.json"
-        faults.write_text(json.dumps({"drill_faults": FAULTS}))
-        system.must("drill/faults.yml", {"@" + str(faults): ""})
+        switch(system, FAULTS, artifacts)
         before = system.ids()
         times = notice(system, traffic, began, watch)
         heard = send(system, token)
         say("It fired; now the rulebooks are alone")
-        system.wait_until("a rollback ended", lambda: any(run.get("finished") for run in rollbacks(system)), BUDGET_S)
-        ended = time.time()
+        system.wait_until("a rollback ended", lambda: ended(system), BUDGET_S)
+        finished = time.time()
         (run,) = rollbacks(system)
         if run["state"] != "success":
             sys.exit(f"The rollback ended {run['state']}: {run.get('failures')}")
@@ -148,8 +166,7 @@ def answered(system: System, traffic: Traffic, artifacts: pathlib.Path) -> dict[
         ears.wait(60)
     said = " ".join((log.read_text() + other.read_text()).split())
     refused = said.count("no rollback was started: ") + said.count("held by another run; nothing was touched. Found")
-    leases = [json.loads(line) for line in on_state_host(system, f"cat {STATE}/leases.jsonl").splitlines()]
-    started = min((one["acquired_at"] for one in leases if one["run_id"] == settled[0]["id"]), default=ended)
+    started = acquired(system, settled[0]["id"])
     checks = {
         "one rollback came of two voices": len(settled) == 1,
         "the other one says that it started nothing": refused >= 1,
@@ -166,7 +183,7 @@ def answered(system: System, traffic: Traffic, artifacts: pathlib.Path) -> dict[
         "events": [],
         "phases": phases(settled[0]["id"]),
         "began": started,
-        "ended": ended,
+        "ended": finished,
         "verdict": "success" if settled[0]["state"] == "success" else "failed",
         "rows_lost": lost({**before, "campaigns": before["campaigns"] | set(traffic.acknowledged)}, system.ids()),
         "detection": {
@@ -174,9 +191,37 @@ def answered(system: System, traffic: Traffic, artifacts: pathlib.Path) -> dict[
             "window_s": window_s(),
             "sample_s": round(times["sample_s"], 1),
             "fired_to_run_s": round(started - times["fired"], 1),
-            "fault_to_success_s": round(ended - times["fault"], 1),
+            "fault_to_success_s": round(finished - times["fault"], 1),
         },
         "checks": [{"name": name, "passed": passed} for name, passed in checks.items()],
+    }
+
+
+def alerted(system: System, traffic: Traffic, artifacts: pathlib.Path) -> tuple[dict[str, bool], dict[str, float]]:
+    """What Prometheus and Alertmanager start, and its times; they notice before anybody listens."""
+    earlier = [run["id"] for run in rollbacks(system)]
+    with monitored.checked(system, artifacts):
+        system.wait_until("the cool-down is over", lambda: verdict(system).get("verdict") == "ok", 300)
+        began = time.time()
+        switch(system, FAULTS, artifacts)
+        system.wait_until("Alertmanager has an alert", lambda: monitored.alerted(system, RULE), 300)
+        told = time.time()
+        fault = min(sample.at for sample in traffic.samples if sample.at >= began and not sample.ok)
+        system.wait_until(f"{RULE} fires", lambda: verdict(system).get("verdict") == "fired", 120)
+        checks = monitored.scraped(system) | monitored.seen(system, RULE, artifacts)
+        listening = time.time()
+        say("Alertmanager has it; now somebody listens")
+        with rulebook(system, "alertmanager", artifacts) as (ears, _log):
+            system.wait_until("a rollback ended", lambda: ended(system, earlier), BUDGET_S)
+            ears.terminate()
+            ears.wait(60)
+    runs = [run for run in rollbacks(system) if run["id"] not in earlier]
+    checks["one rollback came of the alert, of the level that the rule asks for"] = [
+        (run["level"], run["state"]) for run in runs
+    ] == [("partial", "success")]
+    return checks, {
+        "fault_to_alert_s": round(told - fault, 1),
+        "listening_to_run_s": round(acquired(system, runs[0]["id"]) - listening, 1),
     }
 
 
@@ -195,11 +240,21 @@ def drill(system: System, traffic: Traffic, artifacts: pathlib.Path) -> dict[str
     say("Look at what came of it")
     system.wait_until("everything queued is sent", lambda: quiet(system))
     system.must("playbooks/validate-system.yml")
+    checks = checks_from_outside(system, "v1")
+
+    say("Undo: v2; it fails again, and Prometheus and Alertmanager notice")
+    switch(system, {}, artifacts)
+    system.must(
+        "playbooks/undo-rollback.yml", {"rollback_confirm": confirmation(system, "playbooks/undo-rollback.yml")}
+    )
+    found, times = alerted(system, traffic, artifacts)
+    system.wait_until("everything queued is sent", lambda: quiet(system))
+    system.must("playbooks/validate-system.yml")
+    checks += [{"name": name, "passed": passed} for name, passed in found.items()] + checks_from_outside(system, "v1")
     return {
         **observed,
-        "checks": observed["checks"]
-        + checks_from_outside(system, "v1")
-        + [{"name": "every web host serves v1", "passed": system.version() == {"v1"}}],
+        "detection": observed["detection"] | times,
+        "checks": observed["checks"] + checks,
         "duplicate_sends": len(system.deliveries()["duplicates"]),
         "budget_s": BUDGET_S,
     }
