@@ -75,8 +75,9 @@ PUT_RELEASE_BACK = (
     ' ! -samefile "$(readlink -f /srv/campaign/current)" -exec rm -rf {} +'
     ' && mv /srv/kept/release "$(cat /srv/kept/name)" && rm -r /srv/kept'
 )
-TAKE_BUILD = 'mv "/srv/campaign/shared/builds/$COMMIT" /srv/kept/build'
-PUT_BUILD_BACK = 'cd /srv/campaign/shared/builds && rm -rf "$COMMIT" && mv /srv/kept/build "$COMMIT"'
+# The pipeline's, and those that captures and rollbacks have kept.
+TAKE_BUILDS = 'mkdir /srv/kept/builds && mv /srv/campaign/shared/builds/"$COMMIT"* /srv/kept/builds'
+PUT_BUILDS_BACK = 'cd /srv/campaign/shared/builds && rm -rf "$COMMIT"* && mv /srv/kept/builds/* .'
 
 # A small file system of its own cannot fill the machine's.
 DATA_ON_SMALL_DISK = """
@@ -239,8 +240,8 @@ FAULTS = (
     Fault(
         "front_end_build_fails",
         one_of("taken back"),
-        tuple((host, f"{TAKE_RELEASE} && {TAKE_BUILD}") for host in WEB),
-        tuple((host, f"{PUT_BUILD_BACK} && {PUT_RELEASE_BACK}") for host in WEB),
+        tuple((host, f"{TAKE_RELEASE} && {TAKE_BUILDS}") for host in WEB),
+        tuple((host, f"{PUT_BUILDS_BACK} && {PUT_RELEASE_BACK}") for host in WEB),
         extra={"frontend_build_command": "node --eval process.exit(1)"},
     ),
     Fault(
