@@ -9,7 +9,8 @@ import pytest
 from ansible_collections.campaign.rollback.plugins.modules import validation_browser
 
 
-@pytest.fixture(scope="session")
+# While Playwright is there its event loop runs, and other tests want their own.
+@pytest.fixture(scope="module")
 def chromium():
     from playwright.sync_api import sync_playwright
 
