@@ -6,20 +6,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.campaign.rollback.plugins.module_utils.exposition import Gauge, Sample, text
-from ansible_collections.campaign.rollback.plugins.module_utils.trigger_rules import Rule
+from ansible_collections.campaign.rollback.plugins.module_utils.trigger_rules import SILENT_S, Rule
 from ansible_collections.campaign.rollback.plugins.module_utils.trigger_verdicts import WORST
 
 VALUE, LIMIT, VERDICT = "rollback_trigger_value", "rollback_trigger_limit", "rollback_trigger_verdict"
 HELD, CHECKED = "rollback_trigger_held", "rollback_trigger_checked_timestamp_seconds"
-#: Seconds after which checks that ended are an alert of their own.
-SILENT_S = 300
 
 
 def alerts(rules: Sequence[Rule]) -> dict[str, Any]:
     """A file of alerting rules as data. An alert has the labels ``trigger``, ``severity``, ``level`` and ``demand``."""
     silent = {
         "alert": "RollbackTriggersSilent",
-        "expr": f"absent({CHECKED}) or time() - {CHECKED} > {SILENT_S}",
+        "expr": f"absent({CHECKED}) or time() - {CHECKED} > {SILENT_S:g}",
         "for": "1m",
         "labels": {"severity": "warning"},
         "annotations": {"summary": "the triggers are not checked, so nothing else here can fire"},

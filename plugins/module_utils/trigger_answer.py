@@ -8,13 +8,15 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.campaign.rollback.plugins.module_utils.impact_state import seconds_of
 from ansible_collections.campaign.rollback.plugins.module_utils.leases import clock
-from ansible_collections.campaign.rollback.plugins.module_utils.trigger_alerts import SILENT_S
 from ansible_collections.campaign.rollback.plugins.module_utils.trigger_check import Hold
-from ansible_collections.campaign.rollback.plugins.module_utils.trigger_rules import LEVELS, Rule
+from ansible_collections.campaign.rollback.plugins.module_utils.trigger_rules import LEVELS, SILENT_S, Rule
 from ansible_collections.campaign.rollback.plugins.module_utils.trigger_verdicts import FIRED
 
 START, ASK, NOTHING = "start", "ask", "nothing"
+#: Operator of what starts by itself, in the records of runs.
+AUTOMATIC = "automatic"
 
 
 def answer(
@@ -24,22 +26,28 @@ def answer(
     hold: Hold,
     automatic: Collection[str],
     point: Mapping[str, Any],
+    recent: Sequence[Mapping[str, Any]] = (),
+    stopped: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """``{do, why, level, fired, restore_point, next_step}``.
 
     ``remembered`` is ``trigger_state.Memory.data``, ``automatic`` the levels that may start by themselves, ``point``
-    the manifest that a rollback would go back to, empty if there is none.
+    the manifest that a rollback would go back to, empty if there is none, ``recent`` and ``stopped`` what
+    ``impact_state.latest_runs`` and ``impact_state.unfinished`` found.
     """
     fired, checked_at = _fired(rules, remembered, hold)
     level = max((rule.level for rule in rules if rule.name in fired), key=LEVELS.index, default="")
     do, why = _decided(fired, level, checked_at, now, hold, automatic, point)
+    against = _against(fired, point, recent, stopped or {}) if do == START else ""
+    if against:
+        do, why = ASK, f"{why}: level {level} would start by itself, but {against}"
     return {
         "do": do,
         "why": why,
         "level": level,
         "fired": list(fired),
         "restore_point": str(point.get("id", "")),
-        "next_step": _next_step(do, level),
+        "next_step": "ansible-playbook playbooks/assess-rollback.yml" if against else _next_step(do, level),
     }
 
 
@@ -81,6 +89,23 @@ def _decided(
         state = f"restore point {point['id']} is not known good" if point else "there is no restore point"
         return ASK, f"{told}: level {level} would start by itself, but {state}"
     return START, told
+
+
+def _against(
+    fired: Mapping[str, float],
+    point: Mapping[str, Any],
+    recent: Sequence[Mapping[str, Any]],
+    stopped: Mapping[str, str],
+) -> str:
+    """Why somebody has to decide although the level may start by itself, empty if nothing is against it."""
+    if stopped:
+        return f"{stopped['kind']} {stopped['id']} stopped half way, and whoever stopped it decides how it goes on"
+    tried = [run for run in recent if run["operator"] == AUTOMATIC and run["restore_point"] == point["id"]]
+    if tried:
+        return f"{tried[0]['id']} went to restore point {point['id']} by itself already and ended {tried[0]['state']}"
+    if seconds_of(point["id"]) > min(fired.values()):
+        return f"restore point {point['id']} was taken after this began"
+    return ""
 
 
 def _listed(levels: Collection[str]) -> str:

@@ -8,6 +8,7 @@ import errno
 import http.client
 import json
 import socket
+import ssl
 import time
 import urllib.error
 import urllib.request
@@ -57,8 +58,11 @@ def ask(url: str, check: Check, timeout_s: float) -> tuple[str, str]:
 
 def _silence(error: Exception) -> tuple[str, str]:
     cause = getattr(error, "reason", error)
-    own = (isinstance(cause, OSError) and cause.errno in _OWN) or (
-        isinstance(cause, socket.gaierror) and cause.errno == socket.EAI_AGAIN
+    # Whether the certificate is trusted, and for how long, is a matter of validation, which knows the authority to ask.
+    own = (
+        isinstance(cause, ssl.SSLCertVerificationError)
+        or (isinstance(cause, OSError) and cause.errno in _OWN)
+        or (isinstance(cause, socket.gaierror) and cause.errno == socket.EAI_AGAIN)
     )
     return (UNSURE if own else BAD), f"no answer: {type(cause).__name__}"
 

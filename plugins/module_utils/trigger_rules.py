@@ -15,6 +15,8 @@ LEVELS = ("", "selective", "frontend", "partial", "full")
 SEVERITIES = ("warning", "critical")
 #: What it means that nothing can be told: that, that all is well, or that it is not.
 MISSING = ("no_data", "ok", "wrong")
+#: Seconds from one check to the next after which checks count as ended.
+SILENT_S = 300.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,6 +184,7 @@ def _rule(entry: Mapping[str, Any]) -> Rule:
         typed: dict[str, Any] = {
             key: float(value) if key in numbers and value is not None else value for key, value in entry.items()
         }
+        typed["name"] = name
         only = typed.pop("only", None) or ()
         rule = Rule(**typed, only=(only,) if isinstance(only, str) else tuple(only))
     except (TypeError, ValueError):

@@ -65,14 +65,20 @@ def hold(state_dir: str, now: float, cooldown_s: float) -> Hold:
     changes = bool(lease) and lease.get("purpose") != "capture"
     if changes and leases.is_held(lease, now):
         return Hold(settled, f"the system is held: {leases.describe(lease)}")
-    not_before = max(settled, _ended(state_dir, lease) if changes else 0)
+    not_before = max(settled, _changed_until(state_dir, now))
     if settled and now < settled + cooldown_s:
         return Hold(not_before, f"cool-down after a rollback, until {leases.clock(settled + cooldown_s)}")
     return Hold(not_before)
 
 
-def _ended(state_dir: str, lease: leases.Lease) -> float:
-    """When a lease ended: what ends one writes it, and one that nobody ended expired."""
-    if not lease["ended"]:
-        return float(lease["expires_at"])
-    return os.stat(os.path.join(state_dir, "lease.json")).st_mtime
+def _changed_until(state_dir: str, now: float) -> float:
+    """When the last one ended that held the system to change it, whoever only captured since; 0 if nobody ever did."""
+    newest: leases.Lease = {}
+    for line in leases.events(state_dir):
+        if line["purpose"] != "capture":
+            newest = line
+    if not newest:
+        return 0
+    # One that nobody ended expired. The second in which it ended is over.
+    ended = leases.seconds_of(newest["at"]) + 1 if newest["ended"] else float(newest["expires_at"])
+    return min(ended, now)

@@ -84,6 +84,7 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.campaign.rollback.plugins.module_utils import (
+    impact_state,
     leases,
     trigger_answer,
     trigger_rules,
@@ -113,7 +114,9 @@ def main() -> None:
         point = store.resolve("latest") if store.ids() else {}
         with trigger_state.Memory(state_dir, keep=False) as memory:
             rules = trigger_rules.parse(given["rules"])
-            found = trigger_answer.answer(rules, memory.data, now, hold, given["automatic"], point)
+            recent = impact_state.latest_runs(state_dir)
+            stopped = impact_state.unfinished(state_dir, leases.read(state_dir), now)
+            found = trigger_answer.answer(rules, memory.data, now, hold, given["automatic"], point, recent, stopped)
     except RollbackError as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=False, fencing=fencing, **found)

@@ -22,7 +22,7 @@ description:
     because the end of the rulebook would be that of a rollback that it has started.
 options:
   interval_s:
-    description: Seconds from the beginning of a check to that of the next. One that takes longer delays the next.
+    description: Seconds from the beginning of a check to that of the next, at most 90. A longer check delays the next.
     type: float
     default: 60
   minutes:
@@ -58,6 +58,8 @@ triggers:
 """
 
 PLAYBOOK = pathlib.Path(__file__).resolve().parents[4] / "playbooks" / "check-triggers.yml"
+#: Rules whose time is two minutes need two values of them.
+MOST_S = 90
 #: The module whose result is the verdict on everything.
 JUDGE = "campaign.rollback.trigger_check"
 DEFAULTS: dict[str, Any] = {
@@ -126,6 +128,10 @@ async def main(queue: asyncio.Queue[Any], args: dict[str, Any], run: Check = che
     if unknown:
         raise ValueError(f"The event source triggers does not know {', '.join(unknown)}")
     settings = {**DEFAULTS, **args}
+    if float(settings["interval_s"]) > MOST_S:
+        raise ValueError(
+            f"interval_s is {settings['interval_s']}, at most {MOST_S}: rules forget what they saw before that"
+        )
     interval, span = float(settings["interval_s"]), float(settings["minutes"]) * 60
     began = time.monotonic()
     while True:
@@ -136,6 +142,8 @@ async def main(queue: asyncio.Queue[Any], args: dict[str, Any], run: Check = che
         pause = max(0.0, start + interval - time.monotonic())
         busy = any(found.get(key) for key in ("fired", "pending", "held"))
         if span and not busy and time.monotonic() + pause > began + span:
+            if found.get("error"):
+                raise RuntimeError(f"The watch ends, and the triggers could not be checked: {found['error']}")
             return
         await asyncio.sleep(pause)
 
