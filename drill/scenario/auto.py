@@ -71,6 +71,11 @@ def switch(system: System, faults: dict[str, float], artifacts: pathlib.Path) ->
     system.must("drill/faults.yml", {"@" + str(path): ""})
 
 
+def asked_people(system: System) -> int:
+    """How often Alertmanager told people."""
+    return int(httpx.get(f"{system.sink}/people", timeout=15, trust_env=False).json()["told"])
+
+
 def verdict(system: System) -> dict[str, Any]:
     """What the last check said of the rule: ``{verdict, since, at}``, empty before the first one."""
     known = json.loads(on_state_host(system, f"cat {STATE}/triggers.json 2>/dev/null || echo '{{}}'"))
@@ -209,6 +214,7 @@ def alerted(system: System, traffic: Traffic, artifacts: pathlib.Path) -> tuple[
         fault = min(sample.at for sample in traffic.samples if sample.at >= began and not sample.ok)
         system.wait_until(f"{RULE} fires", lambda: verdict(system).get("verdict") == "fired", 120)
         checks = monitored.scraped(system) | monitored.seen(system, RULE, artifacts)
+        system.wait_until("people are told as well", lambda: asked_people(system))
         listening = time.time()
         say("Alertmanager has it; now somebody listens")
         with rulebook(system, "alertmanager", artifacts) as (ears, _log):
