@@ -109,6 +109,13 @@ def test_the_file_is_written_whole_for_another_user(run_module, state_dir, tmp_p
     assert found["samples"] == len(told(path.read_text()))
 
 
+def test_damaged_evidence_of_a_drill_does_not_hide_the_triggers(run_module, state_dir, tmp_path):
+    path = tmp_path / "rollback.prom"
+    given = {"path": str(path), "metrics": "rollback_trigger_held 0\n", "state_dir": state_dir}
+    assert "KeyError" in run_module("monitoring_textfile", {**given, "drills": [{"level": "full"}]}, fails=True)["msg"]
+    assert path.read_text() == "rollback_trigger_held 0\n"
+
+
 def test_a_directory_that_is_not_there_is_said(run_module, tmp_path):
     given = {"path": str(tmp_path / "none" / "rollback.prom"), "state_dir": str(tmp_path)}
     assert "none" in run_module("monitoring_textfile", given, fails=True)["msg"]

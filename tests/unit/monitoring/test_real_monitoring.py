@@ -80,11 +80,30 @@ def written(tmp_path_factory, webhook):
         "monitoring_nginx_users": str(place / "users"),
     }
     (place / "hosts.yml").write_text(yaml.safe_dump({"all": {"vars": said, "hosts": {"here": {}}}}))
-    argv = ["ansible-playbook", "-i", str(place / "hosts.yml"), "playbooks/setup-monitoring.yml"]
-    environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
-    done = subprocess.run(argv, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    done = set_up(place)
     assert done.returncode == 0, done.stdout + done.stderr
     return place
+
+
+def set_up(place, **more):
+    argv = [
+        "ansible-playbook",
+        "-i",
+        str(place / "hosts.yml"),
+        "playbooks/setup-monitoring.yml",
+        "-e",
+        json.dumps(more),
+    ]
+    environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
+    return subprocess.run(argv, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_alerts_that_would_reach_nobody_are_refused(written):
+    before = (written / "alertmanager.yml").read_bytes()
+    done = set_up(written, monitoring_people={})
+    assert done.returncode == 2
+    assert "Nobody would get an alert." in " ".join(done.stdout.split() + done.stderr.split())
+    assert (written / "alertmanager.yml").read_bytes() == before
 
 
 def free_port():

@@ -98,9 +98,15 @@ def test_it_does_not_end_before_it_is_known_whether_something_fires(source):
     assert watched(source, [pending, pending, QUIET, QUIET], **AT_ONCE) == ([], 3)
 
 
-def test_an_argument_that_it_does_not_know_is_refused(source):
+@pytest.mark.parametrize("given", [{"interval": 5}, {"interval_s": 91}])
+def test_an_argument_that_it_does_not_know_or_cannot_use_is_refused(source, given):
     with pytest.raises(ValueError, match="interval"):
-        asyncio.run(source.main(asyncio.Queue(), {"interval": 5}, None))
+        asyncio.run(source.main(asyncio.Queue(), given, None))
+
+
+def test_a_watch_whose_last_check_failed_does_not_end_well(source):
+    with pytest.raises(RuntimeError, match="web1: no answer"):
+        asyncio.run(source.main(asyncio.Queue(), AT_ONCE, lambda *_arguments: {"error": "web1: no answer"}))
 
 
 def test_when_it_is_stopped_the_check_ends_first(source):

@@ -89,6 +89,30 @@ def test_no_way_back_that_is_known_good_needs_a_person(point):
     assert told("error_rate", point=point)[0] == "ask"
 
 
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        (
+            {"recent": [{"id": "r1", "operator": "automatic", "restore_point": POINT["id"], "state": "undone"}]},
+            "already",
+        ),
+        ({"stopped": {"id": "r1", "kind": "rollback", "state": "switching"}}, "rollback r1 stopped half way"),
+        ({"point": {**POINT, "id": "20261122T075500Z"}}, "taken after this began"),
+    ],
+)
+def test_what_would_not_help_or_is_in_somebodys_hands_needs_a_person(more, why):
+    given_ = {"automatic": LEVELS, "point": POINT, **more}
+    found = answer(RULES, remembered("error_rate"), NOW, FREE, **given_)
+    assert (found["do"], why in found["why"]) == ("ask", True), found["why"]
+    assert found["next_step"] == "ansible-playbook playbooks/assess-rollback.yml"
+
+
+def test_what_somebody_started_or_what_went_elsewhere_is_no_reason_to_ask():
+    recent = [{"id": "r1", "operator": "alice", "restore_point": POINT["id"], "state": "success"}]
+    recent += [{"id": "r0", "operator": "automatic", "restore_point": "20261101T000000Z", "state": "success"}]
+    assert answer(RULES, remembered("error_rate"), NOW, FREE, LEVELS, POINT, recent)["do"] == "start"
+
+
 @given(
     st.sets(st.sampled_from(sorted(LEVEL_OF))),
     st.sets(st.sampled_from(LEVELS[1:])),

@@ -7,8 +7,11 @@ import json
 import os
 import pathlib
 import socket
+import ssl
 import threading
 import types
+import urllib.error
+import urllib.request
 
 import pytest
 from ansible_collections.campaign.rollback.plugins.module_utils import (
@@ -315,6 +318,24 @@ def test_who_changes_the_system_holds_triggers_back(state_dir, monkeypatch, purp
     released = trigger_state.hold(state_dir, now + 61, 600)
     assert abs(released.not_before - now) < 30 if holds else released.not_before == 0, released
     assert released.reason == ""
+
+
+def test_a_capture_hides_the_end_of_no_deployment(state_dir):
+    lease = leases.acquire(state_dir, "deploy-7", "ci", "deployment", 60, {})
+    leases.release(state_dir, lease["fencing"])
+    now = lease["acquired_at"]
+    ended = trigger_state.hold(state_dir, now + 30, 600).not_before
+    assert abs(ended - now) < 30
+    leases.release(state_dir, leases.acquire(state_dir, "capture-8", "ci", "capture", 60, {})["fencing"])
+    assert trigger_state.hold(state_dir, now + 30, 600).not_before == ended
+
+
+def test_a_certificate_that_is_not_trusted_here_says_nothing_about_users(monkeypatch):
+    def refuse(*_unused, **_more):
+        raise urllib.error.URLError(ssl.SSLCertVerificationError())
+
+    monkeypatch.setattr(urllib.request.OpenerDirector, "open", refuse)
+    assert trigger_probes.ask("https://web1", Check("home", "/"), 5)[0] == trigger_probes.UNSURE
 
 
 def test_modules(run_module, tmp_path, state_dir, monkeypatch):

@@ -51,6 +51,9 @@ def logs(tmp_path):
         # Held back by a gate, or on purpose.
         ([access(1, status=503, rest=' rt=0.000 urt="-"')], {}, "passed", "0 of 1"),
         ([access(1, status=503)], {}, "failed", "1 of 1"),
+        # This format does not say who answered.
+        ([access(1, status=503, rest="")], {}, "not checked", "of 1 with 503 the log does not say"),
+        ([access(1, status=503, rest=""), access(2, status=500, rest="")], {}, "failed", "1 of 2"),
         ([access(1, "/api/hybrid", 503, "")], {"held": "^/api/hybrid"}, "passed", "0 of 1"),
         ([access(1, "/api/hybrid", 500, "")], {"held": "^/api/hybrid"}, "failed", "1 of 1"),
         ([access(1, status=404), access(1, status=499)], {}, "passed", "0 of 2"),

@@ -28,8 +28,12 @@ PAGES = {
     "/hybrid": FORM + "<div id=hybrid>Hybrid</div>",
     "/throws": "<p>Fine</p><script>undefinedFunction()</script>",
     "/broken": "<p>Fine</p><script src=/missing.js></script>",
+    "/foreign": "<p>Fine</p><script src=ELSEWHERE/missing.js></script>",
     "/login": "<form method=post><input name=password type=password><button>Log in</button></form>",
 }
+
+#: Host, path and header of what was asked for.
+seen = []
 
 
 @pytest.fixture
@@ -44,7 +48,9 @@ def server():
             self.wfile.write(text.encode())
 
         def do_GET(self):
-            self.answer(200 if self.path in PAGES else 404, PAGES.get(self.path, CANARY))
+            seen.append((self.headers["Host"].partition(":")[0], self.path, self.headers["X-Gate"]))
+            page = PAGES.get(self.path, CANARY).replace("ELSEWHERE", f"http://localhost:{self.server.server_port}")
+            self.answer(200 if self.path in PAGES else 404, page)
 
         def do_POST(self):
             sent.append(urllib.parse.parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode()))
@@ -53,7 +59,7 @@ def server():
         def log_message(self, *_arguments):
             pass
 
-    sent = []
+    sent, seen[:] = [], []
     httpd = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=httpd.serve_forever)
     thread.start()
@@ -128,6 +134,18 @@ def test_pages_are_used_as_a_person_would(run_module, server, tmp_path):
     assert stat.S_IMODE(os.stat(picture).st_mode) == 0o600
     with open(picture, "rb") as stream:
         assert stream.read(4) == b"\x89PNG"
+
+
+@BROWSER
+def test_what_others_serve_counts_for_nothing_and_learns_nothing(run_module, server, tmp_path):
+    url, _sent = server
+    given = {"urls": {"web1": url}, "checks": [check("page", {"visit": "/foreign"}, {"see": "Fine"})]}
+    result = run_module("validation_browser", {**given, "headers": {"X-Gate": CANARY}, "directory": str(tmp_path)})
+    assert [entry["detail"] for entry in result["checks"]] == ["as wanted"]
+    assert [one for one in seen if "favicon" not in one[1]] == [
+        ("127.0.0.1", "/foreign", CANARY),
+        ("localhost", "/missing.js", None),
+    ]
 
 
 @BROWSER
