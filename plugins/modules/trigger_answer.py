@@ -11,7 +11,8 @@ description:
     nothing itself.
   - Nothing may start while somebody changes the system, within O(cooldown_s) after a rollback, on a check that came
     before the last change or is older than five minutes, for a level that O(automatic) does not name, nor to a restore
-    point that is not known good.
+    point that is not known good, was taken after it began, or was gone back to by itself already, nor while a run
+    that stopped half way waits for somebody.
 version_added: 0.1.0
 extends_documentation_fragment:
   - campaign.rollback.reads_only
