@@ -32,7 +32,9 @@ up: setup ## Bring up the drill system: containers, release v1, data
 	drill/bin/up
 
 .PHONY: drill
-drill: setup ## Break the drill system, roll it back under traffic, undo, show the evidence (LEVEL=full, partial, frontend or selective, LAYOUT=releases or checkout)
+# Levels that have to be quick are measured without it.
+drill: export DRILL_BROWSER ?= $(if $(filter full auto,$(LEVEL)),writes)
+drill: setup ## Break the drill system, roll it back under traffic, undo, show the evidence (LEVEL=full, partial, frontend, selective or auto, LAYOUT=releases or checkout)
 	drill/bin/up --fresh
 	python drill/scenario/run.py $(LEVEL)
 
@@ -42,7 +44,7 @@ down: setup ## Remove the drill system's containers
 
 .PHONY: lint
 lint: setup ## Lint playbooks, roles, plugins and Python
-	shellcheck drill/bin/* tests/install-packages tests/unpack-mysql tests/sanity.sh .ci/run
+	shellcheck drill/bin/* tests/install-packages tests/unpack-mysql tests/unpack-monitoring tests/sanity.sh .ci/run
 	yamllint --strict .
 	ansible-lint --offline
 	ruff check .
@@ -87,6 +89,11 @@ faults: setup ## Kill runs at every boundary and inject every fault, on a system
 bench-database: export PYTHONPATH := collections:tests
 bench-database: setup ## Measure the database engine against its goals, on a private server; half an hour (BENCH="--gb 0.2" is short)
 	python tests/bench/database.py $(BENCH)
+
+.PHONY: bench-triggers
+bench-triggers: export PYTHONPATH := collections:tests
+bench-triggers: setup ## Measure what triggers read of large logs, beside grep and awk (BENCH="--access-gb 0.2 --laravel-gb 0.1" is short)
+	python tests/bench/triggers.py $(BENCH)
 
 .PHONY: test
 test: lint unit ## Everything that CI runs: the above; of scenarios and faults a sample that changes with the day

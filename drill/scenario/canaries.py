@@ -51,6 +51,8 @@ MAKERS: dict[str, Callable[[], str]] = {
     "service_token": lambda: part(40),
     "api_token": lambda: part(40),
     "user_password": lambda: part(24),
+    "eda_webhook_token": lambda: part(40),
+    "monitoring_password": lambda: part(24),
     "database_password": lambda: hostile(ASCII),
     "session_secret": lambda: hostile(EVERYTHING),
     "contact_name": lambda: hostile(EVERYTHING),

@@ -114,6 +114,7 @@ def build(level: str, observed: dict[str, Any]) -> dict[str, Any]:
         "schema": SCHEMA,
         "level": level,
         "verdict": observed["verdict"],
+        "finished": datetime.datetime.fromtimestamp(observed["ended"], datetime.timezone.utc).isoformat("T", "seconds"),
         "rto_s": round(observed["ended"] - observed["began"], 1),
         "outage_s": outage(samples),
         "requests": len(samples),
@@ -122,7 +123,7 @@ def build(level: str, observed: dict[str, Any]) -> dict[str, Any]:
         "rows_lost": observed["rows_lost"],
         "later_rows": sum(table["brought"] for found in recovered for table in found["tables"].values()),
         "duplicate_sends": observed["duplicate_sends"],
-        "phases": phases(observed["events"], observed["ended"]),
+        "phases": observed.get("phases") or phases(observed["events"], observed["ended"]),
         "checks": {
             "passed": sum(check["passed"] for check in observed["checks"]),
             "failed": sum(not check["passed"] for check in observed["checks"]),
@@ -136,4 +137,5 @@ def build(level: str, observed: dict[str, Any]) -> dict[str, Any]:
         },
         "budget_s": observed["budget_s"],
         **({"nobody_served_s": nobody_served(samples)} if level == "partial" else {}),
+        **({"detection": observed["detection"]} if "detection" in observed else {}),
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import subprocess
 import sys
 import time
 from typing import Any
@@ -31,6 +32,11 @@ class System:
     def secret(self, name: str) -> str:
         """A secret that was made for this system."""
         return (self.state / "secrets" / name).read_text().strip()
+
+    def commit(self, version: str) -> str:
+        """Commit of a release in the application's history."""
+        argv = ["git", "ls-remote", str(self.state / "origin.bundle"), f"refs/tags/{version}"]
+        return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.split()[0]
 
     def leaks(self, directory: pathlib.Path) -> list[str]:
         """Files below ``directory`` that hold a secret of this system, with what was found."""

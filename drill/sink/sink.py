@@ -54,7 +54,10 @@ class Ledger:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """GET /counts, GET /counts/<id>, POST /deliver, POST /reset; POST /connect and /unlink with a device."""
+    """GET /counts, GET /counts/<id>, POST /deliver, POST /reset; POST /connect and /unlink with a device.
+
+    POST /people stands for those whom Alertmanager tells, GET /people has the number of times.
+    """
 
     protocol_version = "HTTP/1.1"
     # Head and body are two writes; delayed acknowledgement would add 40 ms to each delivery.
@@ -62,6 +65,7 @@ class Handler(BaseHTTPRequestHandler):
     ledger: Ledger
     #: Devices that a phone has unlinked. A device is an account's id with its registration, so a new link is a new one.
     unlinked: ClassVar[set[str]] = set()
+    people_told: ClassVar[int] = 0
 
     def do_GET(self) -> None:
         """Answer a reader."""
@@ -70,6 +74,8 @@ class Handler(BaseHTTPRequestHandler):
         elif self.path.startswith("/counts/"):
             message_id = self.path.removeprefix("/counts/")
             self._answer(200, {"message_id": message_id, "deliveries": self.ledger.count(message_id)})
+        elif self.path == "/people":
+            self._answer(200, {"told": self.people_told})
         else:
             self._answer(404, {"message": "Not found."})
 
@@ -83,6 +89,9 @@ class Handler(BaseHTTPRequestHandler):
             self._answer(401 if device in self.unlinked else 200, {})
         elif self.path == "/unlink":
             self.unlinked.add(str(json.loads(body)["device"]))
+            self._answer(200, {})
+        elif self.path == "/people":
+            type(self).people_told += 1
             self._answer(200, {})
         elif self.path == "/reset":
             self.ledger.reset()

@@ -129,7 +129,9 @@ def evidence_of(found, own, seen):
         evidence.append(impact_evidence.Evidence("run_unfinished", "run", text))
     queues = {host for host, said in found.items() if "queue" in said or "queue" in said.get("problems", {})}
     stores = queues | {host for host in found if "database" in own[host]}
-    baseline = [float(entry.get("p95", 0)) for entry in (seen["target"].get("baseline") or {}).values()]
+    known = seen["target"].get("baseline") or {}
+    measured = [known.get("probes") or {}, *(host.get("routes") or {} for host in (known.get("hosts") or {}).values())]
+    baseline = [float(entry.get("p95", 0)) for part in measured for entry in part.values()]
     evidence += impact_evidence.of_hosts(found, stores, limits, max(baseline, default=0))
     evidence += impact_evidence.of_builds(found)
     silent_sessions = any(not found[host] for host in found if "whatsapp_session" in own[host])

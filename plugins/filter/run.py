@@ -199,53 +199,6 @@ def run_causes(failures, most=5):
     return "; ".join(lines[:most]) + (f"; and {len(lines) - most} more" if len(lines) > most else "")
 
 
-def run_checks_failed(checks, most=3):
-    """The checks that did not pass, as one sentence."""
-    lines = ["{name} on {target}: {detail}".format(**check) for check in checks if not check["passed"]]
-    return "; ".join(lines[:most]) + (f"; and {len(lines) - most} more" if len(lines) > most else "")
-
-
-def run_service_checks(found, writers, pm2, evidence):
-    """What is known of each service of a host: ``{name, passed, detail}``.
-
-    ``found`` is what service_info returned, with what pm2 returned as ``pm2``; ``evidence`` has the ``proofs`` and what
-    was ``started``, as service_group returned them.
-    """
-    rows = []
-    proofs = {proof["unit"]: proof for proof in evidence["proofs"]}
-    for unit, service in found["services"].items():
-        faults = [] if service["active"] else [f"{unit} is not active"]
-        if unit in writers and service["pid"] and service["directory"] != found["live"]:
-            faults.append(f"{unit} runs other code")
-        told = "; ".join(faults) or "active"
-        if unit in proofs and not faults:
-            told = "taken over after {seconds} s".format(**proofs[unit])
-        if evidence["started"].get(unit) and not faults:
-            told = f"process {evidence['started'][unit]}, started by this run, in {service['directory']}"
-        rows.append({"name": unit, "passed": not faults, "detail": told})
-    return rows + ([_pm2_check(found["pm2"], pm2["name"], found["live"])] if pm2 else [])
-
-
-def _pm2_check(found, name, live):
-    """What is known of the process under pm2."""
-    wrong = found.get("wrong_environment", [])
-    faults = [
-        (found["status"] != "online", f"pm2 {name} is {found['status']}"),
-        (not f"{found['directory']}/".startswith(f"{live}/"), f"pm2 {name} runs in {found['directory']}"),
-        (
-            found["directory"] != found.get("declared_directory", found["directory"]),
-            f"pm2 {name} does not run where its ecosystem file says, {found.get('declared_directory')}",
-        ),
-        (bool(wrong), f"pm2 {name} has another environment than its ecosystem file says: {', '.join(wrong)}"),
-    ]
-    told = "; ".join(text for is_so, text in faults if is_so)
-    return {
-        "name": f"pm2 {name}",
-        "passed": not told,
-        "detail": told or f"process {found['pid']}, {found['directory']}",
-    }
-
-
 def run_gated(hosts, hostvars):
     """Why users cannot go on working while the run switches, a sentence each, from the ``<component>_gated`` facts."""
     reasons = []
@@ -254,37 +207,6 @@ def run_gated(hosts, hostvars):
             reason = hostvars[host].get(component + "_gated")
             reasons += [f"{component} on {host}: {reason}"] if reason else []
     return reasons
-
-
-def run_checks(hosts, hostvars):
-    """Every check of a run as ``{check, where, result, detail}``: HTTP, database, services, processes, tests."""
-    rows = []
-    controller = hostvars["localhost"]
-    http = controller.get("validation_outside") or controller.get("validation_inside") or {}
-    for check in http.get("checks", []):
-        detail = check["detail"] or f"{check['seconds']:.2f} s"
-        rows.append({"check": check["name"], "where": check["target"], "passed": check["passed"], "detail": detail})
-    for host in hosts:
-        database = hostvars[host].get("database_checked") or {}
-        for check in database.get("checks", []):
-            row = {"check": check["name"], "where": host, "passed": check["passed"], "detail": check["detail"]}
-            # What time did not allow was not found wanting.
-            rows.append({**row, "result": "not checked"} if check.get("verdict") == "not checked" else row)
-        if "threads_connected" in database:
-            listed = ", ".join("{count} {command} {state}".format(**entry).strip() for entry in database["processes"])
-            detail = f"{database['threads_connected']} connections: {listed}"
-            rows.append({"check": "process list", "where": host, "passed": True, "detail": detail})
-        own = (hostvars[host].get("validation_tested") or {}).get("checks", [])
-        for check in (hostvars[host].get("services_checked") or []) + own:
-            detail = check["detail"] or f"{check['seconds']:.2f} s"
-            rows.append({"check": check["name"], "where": host, "passed": check["passed"], "detail": detail})
-        rows += [{"where": host, **row} for row in run_session_checks(hostvars[host])]
-        found = hostvars[host].get("validation_found_processes") or {}
-        for name, process in found.get("processes", {}).items():
-            megabytes = round(process["rss_bytes"] / 1048576)
-            detail = f"{process['count']} processes, {megabytes} MB, {process['cpu_s']:.1f} s of processor time"
-            rows.append({"check": name, "where": host, "passed": process["count"] > 0, "detail": detail})
-    return [{"result": "passed" if row["passed"] else "FAILED", **row} for row in rows]
 
 
 def run_session_rows(hosts, hostvars):
@@ -319,19 +241,6 @@ def run_session_twins(hosts, hostvars):
         for others in owners.values()
         if len({host for host, _account in others}) > 1
     ]
-
-
-def run_session_checks(facts):
-    """How each session of a host stood in the end, as ``{check, passed, result, detail}``."""
-    rows = []
-    for account, found in (facts.get("whatsapp_session_checked") or {}).items():
-        passed = found["stated"] == "connected"
-        row = {"check": f"session {account}", "passed": passed, "detail": found["why"] or found["word"]}
-        rows.append({**row, "result": "link phone"} if found["action"] == "link" else row)
-    for account, found in (facts.get("whatsapp_session_cloud_checked") or {}).items():
-        detail = "; ".join(found["reasons"] + found["notes"])
-        rows.append({"check": f"cloud account {account}", "passed": found["state"] == "healthy", "detail": detail})
-    return rows
 
 
 def run_recovery_rows(facts):
@@ -423,8 +332,6 @@ class FilterModule:
         return {
             "run_causes": run_causes,
             "run_chain": run_chain,
-            "run_checks": run_checks,
-            "run_checks_failed": run_checks_failed,
             "run_components_for": run_components_for,
             "run_components_of": run_components_of,
             "run_failures": run_failures,
@@ -439,7 +346,6 @@ class FilterModule:
             "run_recovery_rows": run_recovery_rows,
             "run_refusals": run_refusals,
             "run_selection_lines": run_selection_lines,
-            "run_service_checks": run_service_checks,
             "run_session_rows": run_session_rows,
             "run_session_twins": run_session_twins,
             "run_table": run_table,

@@ -37,14 +37,20 @@ class ApplicationTest:
         return ["runuser", "-u", self.user, "--", *limited]
 
     def verdict(self, status: int, seconds: float, log: str) -> dict[str, Any]:
-        """``{name, passed, detail, seconds}``. What it printed may hold anything, so the detail says where that is."""
+        """``{name, passed, detail, seconds, look}``. What it printed may hold anything; its place is told."""
         if not status:
             detail = ""
         elif status in _TIMED_OUT:
             detail = f"not finished after {self.timeout_s} s, see {log}"
         else:
             detail = f"exit status {status}, see {log}"
-        return {"name": self.name, "passed": not status, "detail": detail, "seconds": round(seconds, 2)}
+        return {
+            "name": self.name,
+            "passed": not status,
+            "detail": detail,
+            "seconds": round(seconds, 2),
+            "look": f"less {log}",
+        }
 
 
 def parse(declared: list[dict[str, Any]], groups: Collection[str], live: str) -> list[ApplicationTest]:

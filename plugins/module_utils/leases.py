@@ -12,6 +12,7 @@ import fcntl
 import json
 import os
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
@@ -28,6 +29,21 @@ Lease = dict[str, Any]
 def clock(seconds: float) -> str:
     """A Unix time as an operator reads it."""
     return datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def seconds_of(moment: str) -> float:
+    """What ``clock`` made of a Unix time, as whole seconds."""
+    parsed = datetime.datetime.strptime(moment, "%Y-%m-%d %H:%M:%S UTC")
+    return parsed.replace(tzinfo=datetime.timezone.utc).timestamp()
+
+
+def events(state_dir: str) -> Iterator[dict[str, Any]]:
+    """Every event, the oldest first: the lease after it, ``event``, ``at`` (see ``clock``) and ``by``."""
+    with contextlib.suppress(FileNotFoundError), open(os.path.join(state_dir, "leases.jsonl"), "rb") as stream:
+        for line in stream:
+            # One that a crash cut off is none.
+            with contextlib.suppress(ValueError):
+                yield json.loads(line)
 
 
 def read(state_dir: str) -> Lease:

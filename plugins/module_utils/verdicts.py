@@ -1,10 +1,11 @@
-"""What a check of the database has to say: a verdict, what it rests on, and how long it took."""
+"""What a check has to say: a verdict, what it rests on, where to look further, and how long it took."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-PASSED, FAILED, NOT_CHECKED = "passed", "failed", "not checked"
+PASSED, FAILED, NOT_CHECKED, SKIPPED = "passed", "failed", "not checked", "skipped"
 
 
 def check(name: str, found: Any, expected: Any, detail: str = "") -> dict[str, Any]:
@@ -26,3 +27,23 @@ def check(name: str, found: Any, expected: Any, detail: str = "") -> dict[str, A
 def not_checked(name: str, detail: str) -> dict[str, Any]:
     """A check that was not made, or not to its end: it has neither passed nor failed."""
     return {**check(name, None, None, detail), "verdict": NOT_CHECKED, "passed": False}
+
+
+def statement(name: str, verdict: str, detail: str, evidence: str = "", look: str = "") -> dict[str, Any]:
+    """A verdict in words: ``evidence`` is what it rests on, ``look`` the command with which to look further.
+
+    Neither may hold a secret, nor text that users wrote.
+    """
+    return {
+        "name": name,
+        "verdict": verdict,
+        "passed": verdict == PASSED,
+        "detail": detail,
+        "evidence": evidence,
+        "look": look,
+    }
+
+
+def failing(checks: Iterable[Mapping[str, Any]]) -> int:
+    """How many found something wrong; what was not checked, or skipped, has not."""
+    return sum(check["verdict"] == FAILED for check in checks)

@@ -290,7 +290,7 @@ memory:
   returned: success
   type: dict
 processes:
-  description: As in M(campaign.rollback.process_info).
+  description: As in RV(campaign.rollback.validation_host#module:processes).
   returned: success
   type: dict
 services:

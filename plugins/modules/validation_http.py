@@ -19,7 +19,9 @@ options:
   checks:
     description:
       - Checks with C(name) and C(path), and optionally C(method), C(headers), C(body) (sent as JSON), C(status) (one or
-        a list), C(contains), C(absent), C(json) (dotted path to wanted value), C(max_s), C(token) (send
+        a list), C(contains), C(absent), C(json) (dotted path to wanted value), C(answer_headers) (name to a text that
+        the header has to contain, or null for one that must not be there), C(tls_days) (how long the certificate has to
+        last at least), C(max_s), C(token) (send
         O(secret_headers)), C(rollback_only) (checked only after a rollback), C(baseline) (its time belongs to the
         baseline) and C(held) (held back on purpose; asked without O(headers), it has to answer 503 and say
         C(Retry-After)).
@@ -38,6 +40,9 @@ options:
     description: Whether the checks marked C(rollback_only) count.
     type: bool
     default: false
+  ca_file:
+    description: Certificates that addresses with C(https) are trusted by, where those of the controller are not meant.
+    type: path
   samples:
     description: How often each check marked C(baseline) is sent.
     type: int
@@ -79,7 +84,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 checks:
-  description: One entry for each check and address, with the C(status) of the answer, 0 without one.
+  description:
+    - One entry for each check and address, with the C(status) of the answer, 0 without one, the C(evidence), and the
+      command with which to C(look) further.
   returned: success
   type: list
   elements: dict
@@ -96,6 +103,7 @@ baseline:
 """
 
 import concurrent.futures
+import ssl
 import time
 import traceback
 
@@ -111,20 +119,44 @@ except ImportError:
     HTTPX_ERROR = traceback.format_exc()
 
 
-def ask(client, url, check, headers):
-    """Send one check; returns why it failed, the seconds it took and the status, 0 without an answer.
+def expires(answer):
+    """When the certificate of the server ends, None without TLS. Unix time."""
+    stream = answer.extensions.get("network_stream")
+    secured = stream.get_extra_info("ssl_object") if stream else None
+    return ssl.cert_time_to_seconds(secured.getpeercert()["notAfter"]) if secured else None
 
-    What is held back is asked for as users do.
+
+def request(client, url, check, headers):
+    """Send one check; returns what came back, and why nothing did.
+
+    What is held back is asked for as users do. A certificate has to be that of the site, also where the address is that
+    of one of its hosts.
     """
     began = time.monotonic()
     sent = check.headers if check.held else {**headers, **check.headers}
+    site = next((value for name, value in sent.items() if name.lower() == "host"), "")
+    extensions = {"sni_hostname": site.partition(":")[0]} if site else {}
     try:
-        answer = client.request(check.method, url + check.path, headers=sent, json=check.body)
+        with client.stream(
+            check.method, url + check.path, headers=sent, json=check.body, extensions=extensions
+        ) as answer:
+            valid_until = expires(answer)
+            answer.read()
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        return f"no answer: {type(error).__name__}", time.monotonic() - began, 0
+        return http_checks.Answer(0, seconds=time.monotonic() - began), f"no answer: {type(error).__name__}"
     seconds = time.monotonic() - began
-    told = answer.headers.get("Retry-After", "")
-    return http_checks.judge(check, answer.status_code, answer.text, seconds, told), seconds, answer.status_code
+    named = {name.lower(): value for name, value in answer.headers.items()}
+    return http_checks.Answer(answer.status_code, answer.text, seconds, named, valid_until), ""
+
+
+def ask(client, url, check, headers):
+    """Send one check; returns its entry and the seconds it took."""
+    answer, silent = request(client, url, check, headers)
+    now = time.time()
+    at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))
+    detail = silent or http_checks.judge(check, answer, now)
+    told = {"detail": detail, "status": answer.status, "evidence": http_checks.evidence(check, answer, at)}
+    return told, answer.seconds
 
 
 def main() -> None:
@@ -135,6 +167,7 @@ def main() -> None:
             "headers": {"type": "dict", "default": {}, "no_log": True},
             "secret_headers": {"type": "dict", "default": {}, "no_log": True},
             "after_rollback": {"type": "bool", "default": False},
+            "ca_file": {"type": "path"},
             "samples": {"type": "int", "default": 1},
             "timeout_s": {"type": "float", "default": 15},
         },
@@ -152,7 +185,8 @@ def main() -> None:
         for check in checks
         if (params["after_rollback"] or not check.rollback_only) and (check.reads_only or not module.check_mode)
     ]
-    client = httpx.Client(timeout=params["timeout_s"], follow_redirects=False, trust_env=False)
+    trusted = ssl.create_default_context(cafile=params["ca_file"]) if params["ca_file"] else True
+    client = httpx.Client(timeout=params["timeout_s"], follow_redirects=False, trust_env=False, verify=trusted)
     rounds = [
         (target, url, check)
         for target, url in params["urls"].items()
@@ -162,15 +196,14 @@ def main() -> None:
     with client, concurrent.futures.ThreadPoolExecutor(max_workers=4) as pool:
         answers = list(pool.map(lambda item: ask(client, item[1], item[2], params["headers"]), rounds))
     results, times = {}, {}
-    for (target, _url, check), (detail, seconds, status) in zip(rounds, answers):
-        entry = results.setdefault(
-            (target, check.name), {"name": check.name, "target": target, "detail": "", "seconds": 0, "status": status}
-        )
-        if detail and not entry["detail"]:
+    for (target, url, check), (told, seconds) in zip(rounds, answers):
+        entry = results.setdefault((target, check.name), {"name": check.name, "target": target, "seconds": 0, **told})
+        if told["detail"] and not entry["detail"]:
             # The first failure is told, whatever came before or after it.
-            entry.update(detail=detail, status=status)
+            entry.update(told)
+        entry["look"] = http_checks.command(check, url)
         entry["seconds"] = round(max(entry["seconds"], seconds), 3)
-        if check.baseline and not detail:
+        if check.baseline and not told["detail"]:
             times.setdefault(check.path, []).append(seconds)
     found = [{**entry, "passed": not entry["detail"]} for entry in results.values()]
     module.exit_json(

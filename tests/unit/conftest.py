@@ -7,6 +7,8 @@ import importlib
 import io
 import json
 import os
+import pathlib
+import subprocess
 
 import hypothesis
 import pytest
@@ -28,6 +30,13 @@ def state_dir(tmp_path):
 @pytest.fixture
 def journal(state_dir):
     return Journal(RUN_ID, state_dir)
+
+
+@pytest.fixture(scope="session")
+def monitoring_tools():
+    """Directory of the real Prometheus, Alertmanager and node_exporter with promtool and amtool."""
+    unpack = pathlib.Path(__file__).parents[1] / "unpack-monitoring"
+    return pathlib.Path(subprocess.run([unpack], stdout=subprocess.PIPE, text=True, check=True).stdout.strip())
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 COLLECTION = ROOT / "collections" / "ansible_collections" / "campaign" / "rollback"
 
 
-@pytest.mark.parametrize("name", ["galaxy.yml", "meta", "playbooks", "plugins", "roles"])
+@pytest.mark.parametrize("name", ["extensions", "galaxy.yml", "meta", "playbooks", "plugins", "roles"])
 def test_link_leads_to_the_checkout(name):
     assert (COLLECTION / name).is_symlink()
     assert (COLLECTION / name).resolve() == ROOT / name
 
 
 def test_nothing_else_is_in_the_collection():
-    assert len(list(COLLECTION.iterdir())) == 5
+    assert len(list(COLLECTION.iterdir())) == 6

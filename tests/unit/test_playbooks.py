@@ -104,15 +104,16 @@ def test_what_counts_only_after_a_rollback_of_the_code_is_asked_for_alike(name):
         for entry in entries or []:
             call = next((entry[key] for key in entry if key.endswith(("include_role", "import_role"))), {})
             if (call.get("name"), call.get("tasks_from")) in asked:
-                yield entry["vars"]["validation_after_rollback"]
+                yield call["tasks_from"], entry["vars"]["validation_after_rollback"]
             for key in ("tasks", "block"):
                 yield from conditions(entry.get(key))
 
-    asked = {("campaign.rollback.validation", verb) for verb in ("commands", "outside")}
+    verbs = ("inside", "outside", "commands", "browser", "round", "soak")
+    asked = {("campaign.rollback.validation", verb) for verb in verbs}
     path = ROOT / "playbooks" / "phases" / f"{name}.yml"
-    found = list(conditions(yaml.safe_load(path.read_text(encoding="utf-8"))))
-    assert len(found) == 2
-    assert all(condition.startswith("{{ 'application' in ") for condition in found)
+    found = dict(conditions(yaml.safe_load(path.read_text(encoding="utf-8"))))
+    assert {"commands", "browser", "soak"} < set(found)
+    assert all(condition.startswith("{{ 'application' in ") for condition in found.values())
 
 
 YAML = sorted([*PLAYBOOKS, *ROOT.glob("roles/*/*/*.yml")])

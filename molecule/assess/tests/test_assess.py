@@ -168,12 +168,13 @@ def test_requests_fail(system, faults):
 
 
 def test_requests_are_slow(system, faults):
-    since = faults({"slow_ms": 3000})
+    # Also on a machine that has other things to do, as it had when the restore point measured how long requests take.
+    since = faults({"slow_ms": 6000})
     visit(system)
     found, _text = assess(since)
     assert kinds(found) == {"requests_slow"}
     assert found["recommendation"]["action"] == code(found)
-    assert found["hosts"]["web1"]["traffic"]["p95_s"] >= 3
+    assert found["hosts"]["web1"]["traffic"]["p95_s"] >= 6
 
 
 def test_memory_grows(system, faults):

@@ -14,7 +14,7 @@ import pytest
 
 ALL = os.environ.get("FAULTS", "sample") == "all"
 SEED = points.seed_of(os.environ.get("FAULTS_SEED", ""), datetime.date.today())
-POINTS, FAULTS = 6, 2
+POINTS, FAULTS = 4, 2
 CHOSEN = catalogue.FAULTS if ALL else catalogue.sample(FAULTS, SEED)
 
 

@@ -115,6 +115,7 @@ def test_the_file_has_exactly_the_agreed_fields():
         "schema": 1,
         "level": "full",
         "verdict": "success",
+        "finished": "1970-01-01T00:00:10+00:00",
         "rto_s": 10,
         "outage_s": 1.0,
         "requests": 3,

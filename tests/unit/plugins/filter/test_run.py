@@ -337,34 +337,6 @@ def test_a_host_with_code_and_no_gate_is_switched_before_users_are_held_back():
     assert "rollback_early" not in run.run_groups_of(components, in_front, ["web"])
 
 
-def test_checks_of_pages_database_and_processes_become_one_table():
-    http = {"checks": [{"name": "home", "target": "web1", "passed": True, "detail": "", "seconds": 0.5}]}
-    database = {
-        "checks": [
-            {"name": "no orphans", "passed": False, "verdict": "failed", "detail": "3 rows"},
-            {"name": "check of logs", "passed": False, "verdict": "not checked", "detail": "stopped after 60 s"},
-        ],
-        "threads_connected": 4,
-        "processes": [{"command": "Sleep", "state": "", "count": 3}],
-    }
-    processes = {"processes": {"nginx": {"count": 0, "rss_bytes": 2097152, "cpu_s": 1.25}}}
-    hostvars = {
-        "localhost": {"validation_outside": http},
-        "data1": {"database_checked": database},
-        "web1": {"validation_found_processes": processes},
-    }
-    rows = run.run_checks(["data1", "web1"], hostvars)
-    assert [(row["check"], row["where"], row["result"]) for row in rows] == [
-        ("home", "web1", "passed"),
-        ("no orphans", "data1", "FAILED"),
-        ("check of logs", "data1", "not checked"),
-        ("process list", "data1", "passed"),
-        ("nginx", "web1", "FAILED"),
-    ]
-    assert "4 connections: 3 Sleep" in rows[3]["detail"]
-    assert "2 MB" in rows[4]["detail"]
-
-
 def test_the_plan_of_a_recovery_says_what_is_known_and_what_is_not():
     compared = {
         "campaigns": {"policy": "merge", "new": 3, "deleted": 0, "changed": 1, "note": ""},
@@ -423,86 +395,6 @@ def test_what_keeps_users_waiting_is_collected_from_every_component():
     assert run.run_gated(HOSTS, hosts) == ["database on data1: 80 MB are copied"]
 
 
-UNITS = {
-    "live": "/srv/releases/old",
-    "services": {
-        "worker.service": {"active": True, "pid": 7, "directory": "/srv/releases/old"},
-        "nginx.service": {"active": True, "pid": 8, "directory": "/"},
-    },
-    "pm2": {
-        "status": "online",
-        "pid": 9,
-        "directory": "/srv/releases/old/service",
-        "declared_directory": "/srv/releases/old/service",
-        "wrong_environment": [],
-    },
-}
-EVIDENCE = {"proofs": [{"unit": "nginx.service", "seconds": 0.1}], "started": {"worker.service": 7}}
-
-
-def test_every_service_says_what_is_proven_of_it():
-    rows = run.run_service_checks(UNITS, ["worker.service"], {"name": "wa"}, EVIDENCE)
-    assert [(row["name"], row["passed"], row["detail"]) for row in rows] == [
-        ("worker.service", True, "process 7, started by this run, in /srv/releases/old"),
-        ("nginx.service", True, "taken over after 0.1 s"),
-        ("pm2 wa", True, "process 9, /srv/releases/old/service"),
-    ]
-    assert run.run_service_checks({**UNITS, "pm2": {}}, [], {}, {"proofs": [], "started": {}})[0]["detail"] == "active"
-
-
-@pytest.mark.parametrize(
-    ("place", "changes", "detail"),
-    [
-        ("worker.service", {"active": False, "pid": 0}, "worker.service is not active"),
-        ("worker.service", {"directory": "/srv/releases/new"}, "worker.service runs other code"),
-        ("pm2", {"status": "errored"}, "pm2 wa is errored"),
-        (
-            "pm2",
-            {"wrong_environment": ["ENV_FILE"]},
-            "pm2 wa has another environment than its ecosystem file says: ENV_FILE",
-        ),
-        (
-            "pm2",
-            {"directory": "/srv/releases/old"},
-            "pm2 wa does not run where its ecosystem file says, /srv/releases/old/service",
-        ),
-        (
-            "pm2",
-            {"directory": "/srv/releases/new/service", "declared_directory": "/srv/releases/new/service"},
-            "pm2 wa runs in /srv/releases/new/service",
-        ),
-        (
-            "pm2",
-            {"directory": "/srv/releases/older/service", "declared_directory": "/srv/releases/older/service"},
-            "pm2 wa runs in /srv/releases/older/service",
-        ),
-    ],
-)
-def test_a_service_that_is_not_as_it_should_be_is_told(place, changes, detail):
-    found = json.loads(json.dumps(UNITS))
-    (found["services"] if place != "pm2" else found)[place].update(changes)
-    rows = run.run_service_checks(found, ["worker.service"], {"name": "wa"}, EVIDENCE)
-    assert [row["detail"] for row in rows if not row["passed"]] == [detail]
-
-
-def test_services_and_tests_of_the_application_are_checks_of_the_run():
-    hosts = {"localhost": {}, **everywhere()}
-    hosts["web1"]["services_checked"] = [{"name": "worker", "passed": True, "detail": "process 7"}]
-    hosts["web2"]["validation_tested"] = {
-        "checks": [
-            {"name": "feature", "passed": False, "detail": "exit status 1", "seconds": 1.0},
-            {"name": "unit", "passed": True, "detail": "", "seconds": 1.234},
-        ]
-    }
-    assert [
-        tuple(row[key] for key in ("check", "where", "result", "detail")) for row in run.run_checks(HOSTS, hosts)
-    ] == [
-        ("worker", "web1", "passed", "process 7"),
-        ("feature", "web2", "FAILED", "exit status 1"),
-        ("unit", "web2", "passed", "1.23 s"),
-    ]
-
-
 def seen(**changes):
     """An account as session_info tells of it."""
     found = {"disk": "", "stated": "connected", "word": "open", "copy": "20261121T174500Z", "identity": "a"}
@@ -544,24 +436,6 @@ def test_the_same_device_on_two_hosts_is_refused():
     assert row["can"] is False
     assert row["reason"] == "one device on several hosts: support on wa1, shop on wa2"
     assert run.run_refusals([row], []) == ["whatsapp_session on wa1: " + row["reason"]]
-
-
-def test_how_sessions_stand_is_among_the_checks():
-    facts = SESSIONS["wa1"]
-    hosts = {
-        "localhost": {},
-        "wa1": {
-            "whatsapp_session_checked": facts["whatsapp_session_found"],
-            "whatsapp_session_cloud_checked": facts["whatsapp_session_cloud_found"],
-        },
-    }
-    rows = run.run_checks(["wa1"], hosts)
-    assert [(row["check"], row["where"], row["result"]) for row in rows] == [
-        ("session sales", "wa1", "FAILED"),
-        ("session support", "wa1", "passed"),
-        ("session office", "wa1", "link phone"),
-        ("cloud account meta", "wa1", "FAILED"),
-    ]
 
 
 def test_every_action_is_said_in_a_plan():

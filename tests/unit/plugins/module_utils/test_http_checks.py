@@ -6,7 +6,15 @@ import json
 
 import pytest
 from ansible_collections.campaign.rollback.plugins.module_utils.errors import RollbackError
-from ansible_collections.campaign.rollback.plugins.module_utils.http_checks import judge, lookup, parse, summary
+from ansible_collections.campaign.rollback.plugins.module_utils.http_checks import (
+    Answer,
+    command,
+    evidence,
+    judge,
+    lookup,
+    parse,
+    summary,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -41,13 +49,13 @@ def one(**values):
     ],
 )
 def test_judging(declared, status, text, seconds, reason):
-    assert judge(one(**declared), status, text, seconds) == reason
+    assert judge(one(**declared), Answer(status, text, seconds), 0) == reason
 
 
 @given(st.integers(100, 599), st.text(), st.floats(0, 100))
 def test_an_answer_is_never_repeated_and_judging_never_fails(status, text, seconds):
     check = one(contains=["zzz"], json={"a": 1})
-    reason = judge(check, status, CANARY + text, seconds)
+    reason = judge(check, Answer(status, CANARY + text, seconds), 0)
     assert reason
     assert CANARY not in reason
 
@@ -78,9 +86,21 @@ def test_lookup_follows_the_path_and_never_fails(document, parts):
         [{"name": "a", "path": "/", "status": "ok"}],
         [{"name": "a", "path": "/", "json": "x"}],
         [{"name": "a", "path": "/", "max_s": "soon"}],
+        [{"name": "a", "path": "/", "tls_days": "many"}],
+        [{"name": "a", "path": "/", "answer_headers": ["Age"]}],
         [{"name": "a", "path": "/"}, {"name": "a", "path": "/login"}],
     ],
-    ids=["no name", "relative path", "unknown key", "status", "json", "max_s", "same name"],
+    ids=[
+        "no name",
+        "relative path",
+        "unknown key",
+        "status",
+        "json",
+        "max_s",
+        "tls_days",
+        "answer_headers",
+        "same name",
+    ],
 )
 def test_a_check_that_says_nothing_clear_is_refused(declared):
     with pytest.raises(RollbackError, match="validation_http_checks"):
@@ -117,6 +137,43 @@ def test_a_summary_lies_within_what_was_measured(seconds):
 
 def test_what_is_held_back_has_to_say_when_to_come_again():
     (check,) = parse([{"name": "held", "path": "/", "held": True}], {})
-    assert judge(check, 503, "", 0.1, "30") == ""
-    assert "Retry-After" in judge(check, 503, "", 0.1)
-    assert judge(check, 200, "", 0.1, "30") == "status 200, wanted 503"
+    told = {"retry-after": "30"}
+    assert judge(check, Answer(503, headers=told), 0) == ""
+    assert "Retry-After" in judge(check, Answer(503), 0)
+    assert judge(check, Answer(200, headers=told), 0) == "status 200, wanted 503"
+
+
+@pytest.mark.parametrize(
+    ("declared", "headers", "reason"),
+    [
+        ({"Content-Type": "json"}, {"content-type": "application/json"}, ""),
+        ({"Content-Type": "json"}, {"content-type": "text/html"}, "header content-type does not contain 'json'"),
+        ({"Content-Type": "json"}, {}, "header content-type does not contain 'json'"),
+        ({"X-Powered-By": None}, {}, ""),
+        ({"X-Powered-By": None}, {"x-powered-by": CANARY}, "header x-powered-by is in the answer"),
+        ({"Age": 0}, {"age": "0"}, ""),
+    ],
+)
+def test_headers_of_the_answer(declared, headers, reason):
+    assert judge(one(answer_headers=declared), Answer(200, headers=headers), 0) == reason
+
+
+@pytest.mark.parametrize(
+    ("days", "expires", "reason"),
+    [
+        (14, 15 * 86400.0, ""),
+        (14, 13.5 * 86400, "the certificate lasts 13.5 days, wanted 14"),
+        (14, None, "the answer did not come over TLS"),
+        (0, None, ""),
+    ],
+)
+def test_certificates(days, expires, reason):
+    assert judge(one(tls_days=days), Answer(200, expires=expires), 0) == reason
+
+
+def test_a_failure_says_what_it_rests_on_and_how_to_look_further():
+    check = one(method="POST", path="/api/x", token=True)
+    answer = Answer(500, CANARY, headers={"content-type": "text/html"})
+    assert evidence(check, answer, "now") == "POST /api/x at now: 500, 11 characters of text/html"
+    assert evidence(check, Answer(0), "now") == "POST /api/x at now"
+    assert command(check, "http://web1") == 'curl -si -X POST -H "Authorization: Bearer $TOKEN" http://web1/api/x'

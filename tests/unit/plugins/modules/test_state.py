@@ -206,11 +206,3 @@ def test_release_info(run_module, application, untouched):
     assert (unknown["target"], unknown["commit_present"]) == ({}, False)
     os.unlink(os.path.join(application["path"], "current"))
     assert "no live release" in run_module("release_info", arguments, fails=True)["msg"]
-
-
-def test_process_info(run_module):
-    with open("/proc/self/comm", encoding="utf-8") as stream:
-        command = stream.read().strip()
-    found = run_module("process_info", {"names": [command, "no such process"]})
-    assert os.getpid() in found["processes"][command]["pids"]
-    assert found["processes"]["no such process"]["count"] == 0
