@@ -38,12 +38,16 @@ def seconds_of(moment: str) -> float:
 
 
 def events(state_dir: str) -> Iterator[dict[str, Any]]:
-    """Every event, the oldest first: the lease after it, ``event``, ``at`` (see ``clock``) and ``by``."""
-    with contextlib.suppress(FileNotFoundError), open(os.path.join(state_dir, "leases.jsonl"), "rb") as stream:
-        for line in stream:
-            # One that a crash cut off is none.
-            with contextlib.suppress(ValueError):
-                yield json.loads(line)
+    """Every event, the newest first: the lease after it, ``event``, ``at`` (see ``clock``) and ``by``."""
+    try:
+        with open(os.path.join(state_dir, "leases.jsonl"), "rb") as stream:
+            lines = stream.readlines()
+    except FileNotFoundError:
+        return
+    for line in reversed(lines):
+        # One that a crash cut off is none.
+        with contextlib.suppress(ValueError):
+            yield json.loads(line)
 
 
 def read(state_dir: str) -> Lease:

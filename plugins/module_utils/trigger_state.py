@@ -73,11 +73,8 @@ def hold(state_dir: str, now: float, cooldown_s: float) -> Hold:
 
 def _changed_until(state_dir: str, now: float) -> float:
     """When the last one ended that held the system to change it, whoever only captured since; 0 if nobody ever did."""
-    newest: leases.Lease = {}
-    for line in leases.events(state_dir):
-        if line["purpose"] != "capture":
-            newest = line
-    if not newest:
+    newest = next((event for event in leases.events(state_dir) if event["purpose"] != "capture"), None)
+    if newest is None:
         return 0
     # One that nobody ended expired. The second in which it ended is over.
     ended = leases.seconds_of(newest["at"]) + 1 if newest["ended"] else float(newest["expires_at"])

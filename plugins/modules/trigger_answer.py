@@ -109,18 +109,18 @@ def main() -> None:
     state_dir, now = given["state_dir"], time.time()
     try:
         # Before everything that is judged: a lease taken meanwhile must not go unnoticed.
-        fencing = leases.read(state_dir).get("fencing", 0)
+        lease = leases.read(state_dir)
         hold = trigger_state.hold(state_dir, now, given["cooldown_s"])
         store = Store(state_dir)
         point = store.resolve("latest") if store.ids() else {}
         with trigger_state.Memory(state_dir, keep=False) as memory:
             rules = trigger_rules.parse(given["rules"])
             recent = impact_state.latest_runs(state_dir)
-            stopped = impact_state.unfinished(state_dir, leases.read(state_dir), now)
+            stopped = impact_state.unfinished(state_dir, lease, now)
             found = trigger_answer.answer(rules, memory.data, now, hold, given["automatic"], point, recent, stopped)
     except RollbackError as error:
         module.fail_json(msg=str(error))
-    module.exit_json(changed=False, fencing=fencing, **found)
+    module.exit_json(changed=False, fencing=lease.get("fencing", 0), **found)
 
 
 if __name__ == "__main__":

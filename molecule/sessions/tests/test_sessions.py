@@ -76,6 +76,7 @@ def wait_until(condition, what):
         found = condition()
         if found:
             return found
+        # Not yet; asking all the time would take a core from what is waited for.
         time.sleep(0.2)
     raise AssertionError(f"{what} did not come about")
 
